@@ -1,0 +1,127 @@
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from fleet.errors import MalformedMessageError
+from fleet.metrics import BY_NAME, Kind, Scope, in_scope
+
+FloatBlock = NDArray[np.float32]
+CountBlock = NDArray[np.uint64]
+
+MISSING_COUNT: Final = 2**64 - 1
+MAX_COLUMNS: Final = 4096
+
+
+class Reporter(StrEnum):
+    SLED = "sled"  # a sled agent: chip and sled metrics
+    CDU = "cdu"  # a CDU agent: CDU and pump metrics
+
+
+class Column(msgspec.Struct, frozen=True, array_like=True):
+    """A metric and which part it is of: the chip of the sled, the pump of the CDU, or 0."""
+
+    metric: str
+    part: int
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which columns a frame has and in what order; addressed by the hash of its content.
+
+    Metrics are appended, never reordered. A reader skips columns whose metric it does not know.
+    """
+
+    reporter: Reporter
+    columns: tuple[Column, ...]
+    counters: tuple[Column, ...]
+
+    @property
+    def id(self) -> str:
+        return schema_id(encode_schema(self))
+
+
+def schema_id(document: bytes) -> str:
+    return hashlib.blake2b(document, digest_size=8).hexdigest()
+
+
+def encode_schema(schema: Schema) -> bytes:
+    return msgspec.json.encode(schema)
+
+
+def decode_schema(document: bytes) -> Schema:
+    """Raises MalformedMessageError when the document is not a schema."""
+    try:
+        schema = msgspec.json.decode(document, type=Schema)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise MalformedMessageError(f"not a schema document: {error}") from error
+    if len(schema.columns) + len(schema.counters) > MAX_COLUMNS:
+        raise MalformedMessageError(f"schema with more than {MAX_COLUMNS} columns")
+    return schema
+
+
+def _columns(scopes: tuple[tuple[Scope, int], ...], *, counters: bool) -> tuple[Column, ...]:
+    return tuple(
+        Column(spec.name, part)
+        for scope, parts in scopes
+        for spec in in_scope(scope)
+        if (spec.kind is Kind.COUNTER) is counters
+        for part in range(parts)
+    )
+
+
+@cache
+def sled_schema(chips: int) -> Schema:
+    scopes = ((Scope.CHIP, chips), (Scope.SLED, 1))
+    return Schema(
+        reporter=Reporter.SLED,
+        columns=_columns(scopes, counters=False),
+        counters=_columns(scopes, counters=True),
+    )
+
+
+@cache
+def cdu_schema(pumps: int) -> Schema:
+    scopes = ((Scope.CDU, 1), (Scope.PUMP, pumps))
+    return Schema(
+        reporter=Reporter.CDU,
+        columns=_columns(scopes, counters=False),
+        counters=_columns(scopes, counters=True),
+    )
+
+
+def known(schema: Schema) -> bool:
+    """Whether every column of the schema is in this build's table of metrics."""
+    return all(column.metric in BY_NAME for column in (*schema.columns, *schema.counters))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """What one sled or CDU measured in `ticks` ticks, `dt_ns` apart, from `t0_unix_ns`.
+
+    `values` is (ticks, columns) float32, NaN where nothing was read; `counters` is
+    (ticks, counters) uint64, MISSING_COUNT where nothing was read. `epoch` is a durable count of
+    the agent's starts; `seq` counts 1, 2, 3 ... in each epoch, one a frame.
+    """
+
+    agent: str
+    epoch: int
+    seq: int
+    schema_id: str
+    t0_unix_ns: int
+    dt_ns: int
+    values: FloatBlock
+    counters: CountBlock
+
+    @property
+    def ticks(self) -> int:
+        return len(self.values)
+
+    @property
+    def id(self) -> str:
+        """The frame's name wherever it is given as a cause."""
+        return f"{self.agent}@{self.epoch}.{self.seq}"

@@ -1,0 +1,27 @@
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """A topic and how it is laid out; every key lands in a partition that all sides can compute."""
+
+    name: str
+    partitions: int
+    compacted: bool = False
+    retention_s: float = 86_400.0
+
+    def partition_of(self, key: str) -> int:
+        return zlib.crc32(key.encode()) % self.partitions
+
+
+TELEMETRY: Final = Topic(name="isotherm.telemetry", partitions=8)  # key: cooling loop
+COMMANDS: Final = Topic(name="isotherm.commands", partitions=8, retention_s=3600)  # key: loop
+ACKS: Final = Topic(name="isotherm.acks", partitions=8, retention_s=3600)  # key: loop
+EVENTS: Final = Topic(name="isotherm.events", partitions=1)
+LIVE: Final = Topic(name="isotherm.live", partitions=1, retention_s=600)  # key: cooling loop
+SCHEMAS: Final = Topic(name="isotherm.schemas", partitions=1, compacted=True)  # key: schema id
+DEAD_LETTERS: Final = Topic(name="isotherm.dead-letters", partitions=1)  # key: reason
+
+TOPICS: Final = (TELEMETRY, COMMANDS, ACKS, EVENTS, LIVE, SCHEMAS, DEAD_LETTERS)
