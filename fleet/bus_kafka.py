@@ -185,16 +185,16 @@ class _KafkaReader:
             raise BusError(f"reading {self._topic.name}: {error}") from error
         found = []
         for place, batch in sorted(batches.items()):
-            for record in batch:
-                found.append(
-                    Record(
-                        topic=self._topic.name,
-                        partition=place.partition,
-                        offset=record.offset,
-                        key=(record.key or b"").decode(errors="replace"),
-                        value=record.value or b"",
-                    )
+            found.extend(
+                Record(
+                    topic=self._topic.name,
+                    partition=place.partition,
+                    offset=record.offset,
+                    key=(record.key or b"").decode(errors="replace"),
+                    value=record.value or b"",
                 )
+                for record in batch
+            )
             self._positions[place.partition] = batch[-1].offset + 1
         return found
 

@@ -9,7 +9,7 @@ from fleet.errors import MalformedMessageError
 
 _Ratio = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class SetCooling(msgspec.Struct, frozen=True, kw_only=True, tag="set_cooling"):
