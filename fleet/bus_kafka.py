@@ -183,7 +183,7 @@ class _KafkaReader:
             )
         except (KafkaError, OSError) as error:
             raise BusError(f"reading {self._topic.name}: {error}") from error
-        found = []
+        found: list[Record] = []
         for place, batch in sorted(batches.items()):
             found.extend(
                 Record(
