@@ -1,0 +1,110 @@
+"""Centrifugal pumps: curve, affinity laws, drive ramp, coast-down, electric power."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thermal.manifold import SystemCurve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PumpCurve:
+    """Head at full speed, H = shutoff - (shutoff - runout head) (Q / runout)^2.
+
+    The shape follows the Vertiv XDU1350 record of the LBNL Buildings library (head at runout is
+    0.26 of shut-off); its 500 kPa scale disagrees with the vendor and is not used. Default: one
+    pump alone moves a 360 kW loop's 540 l/min against 180 kPa, so two are N+1 (estimate).
+    """
+
+    shutoff_kpa: float = 287.0
+    runout_lpm: float = 760.0
+    runout_head_ratio: float = 0.26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PumpDrive:
+    """Motor and drive."""
+
+    ramp_s: float = 30.0
+    """0 to 100 % of speed (LBNL `Generic_epsNTU`)."""
+    coast_s: float = 2.0
+    """Estimate: time constant of the coast-down after a trip."""
+    minimum_ratio: float = 0.3
+    """Estimate (30..45 %): slowest speed of a running pump."""
+    rated_w: float = 2_700.0
+    """Estimate: 540 l/min x 180 kPa at 60 % wire to water."""
+    idle_share: float = 0.4
+    """Estimate: power at no flow over rated power, at the same speed."""
+
+
+def head_kpa(curve: PumpCurve, speed_ratio: float, flow_lpm: float) -> float:
+    """Affinity: flow scales with speed, head with its square."""
+    drop = 1.0 - curve.runout_head_ratio
+    return curve.shutoff_kpa * (speed_ratio**2 - drop * (flow_lpm / curve.runout_lpm) ** 2)
+
+
+def flow_at_head_lpm(curve: PumpCurve, speed_ratio: float, head: float) -> float:
+    """Flow against `head` kPa; a check valve stops it from running backwards."""
+    left = speed_ratio**2 - head / curve.shutoff_kpa
+    if left <= 0.0:
+        return 0.0
+    return curve.runout_lpm * math.sqrt(left / (1.0 - curve.runout_head_ratio))
+
+
+def operating_point(
+    curve: PumpCurve, speed_ratios: Sequence[float], system: SystemCurve
+) -> tuple[float, float]:
+    """Flow (l/min) and head (kPa) where equal pumps in parallel meet the system.
+
+    Newton in the head, held inside a shrinking bracket, because the slope of a pump is infinite
+    at its shut-off head.
+    """
+    low, high = 0.0, curve.shutoff_kpa * max(speed_ratios) ** 2
+    if high <= 1e-9 or math.isinf(system.coefficient):
+        return 0.0, high
+    head = 0.5 * high
+    for _ in range(60):
+        excess, slope = _excess_lpm(curve, speed_ratios, system, head)
+        low, high = (head, high) if excess > 0.0 else (low, head)
+        step = head - excess / slope
+        new_head = step if low < step < high else 0.5 * (low + high)
+        if abs(new_head - head) < 1e-7 * new_head:
+            break
+        head = new_head
+    return system.flow_lpm(new_head), new_head
+
+
+def _excess_lpm(
+    curve: PumpCurve, speed_ratios: Sequence[float], system: SystemCurve, head: float
+) -> tuple[float, float]:
+    """Pump flow less system flow at a head, and its (negative) slope in the head."""
+    taken = system.flow_lpm(head)
+    excess, slope = -taken, -taken / (system.exponent * head)
+    bend = curve.runout_lpm**2 / (2.0 * curve.shutoff_kpa * (1.0 - curve.runout_head_ratio))
+    for speed in speed_ratios:
+        given = flow_at_head_lpm(curve, speed, head)
+        if given > 0.0:
+            excess += given
+            slope -= bend / given
+    return excess, slope
+
+
+def next_speed(
+    drive: PumpDrive, speed_ratio: float, command_ratio: float, *, driven: bool, dt_s: float
+) -> float:
+    """Speed after `dt_s`: ramped towards the command when driven, coasting down when not."""
+    if not driven:
+        coasting = speed_ratio * math.exp(-dt_s / drive.coast_s)
+        return coasting if coasting > 1e-3 else 0.0
+    target = min(max(command_ratio, drive.minimum_ratio), 1.0)
+    step = dt_s / drive.ramp_s
+    return speed_ratio + min(max(target - speed_ratio, -step), step)
+
+
+def electric_w(drive: PumpDrive, curve: PumpCurve, speed_ratio: float, flow_lpm: float) -> float:
+    """Wire power: cube of speed, straight in relative flow between idle and runout."""
+    if speed_ratio <= 0.0:
+        return 0.0
+    # A single pump meets its rated flow at 0.71 of runout (see PumpCurve).
+    relative = min(flow_lpm / (0.71 * curve.runout_lpm * speed_ratio), 1.4)
+    return drive.rated_w * speed_ratio**3 * (drive.idle_share + (1 - drive.idle_share) * relative)
