@@ -1,0 +1,177 @@
+"""What the devices of the world show and what they were told.
+
+Readings are frozen and replaced whole after each step, so device threads read them without a lock.
+Requests are registers: device threads write them, the world reads them once at the start of a step.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from fleet.metrics import LeakState
+
+PERCENTILES: Final = (0, 1, 25, 50, 75, 99, 100)
+
+
+class JobPhase(StrEnum):
+    WAITING = "waiting"  # some sled of the gang has not started its share yet
+    RUNNING = "running"  # every replica serves
+    DEGRADED = "degraded"  # some replicas lost a chip
+    FAILED = "failed"  # no replica can serve
+
+
+class ControlMode(StrEnum):
+    LOCAL = "local"  # the CDU's firmware moves valve and pumps
+    REMOTE = "remote"  # written commands move them
+
+
+class PumpHealth(StrEnum):
+    OK = "OK"  # runs as told
+    WARNING = "Warning"  # runs, but not as told
+    CRITICAL = "Critical"  # tripped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningJob:
+    """One sled's share of a job. Counts are cumulative since the share started on this sled."""
+
+    job_id: str
+    attempt: int
+    model: str
+    chips: tuple[int, ...]
+    """Chip positions within the sled."""
+    state: JobPhase
+    completed_total: int
+    """Executions, which are prefill and decode steps."""
+    errors_total: int
+    latency_s: tuple[float, ...] | None
+    """Execution latency of the last step at `PERCENTILES`; None when nothing ran."""
+    requests_completed_total: int
+    """Requests of the replicas whose first chip is on this sled."""
+    ttft_s: tuple[float, float] | None
+    """p50 and p99 of the time to first token, over the last minute."""
+    tpot_s: tuple[float, float] | None
+    """p50 and p99 of the time per output token, over the last minute."""
+    host_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EccCounts:
+    """Cumulative since the sled's last power-up, one entry a chip."""
+
+    hbm_corrected: tuple[int, ...]
+    hbm_uncorrected: tuple[int, ...]
+    sram_corrected: tuple[int, ...]
+    sram_uncorrected: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SledReadings:
+    """What the sensors of one sled show; tuples have one entry a chip. NaN: no reading."""
+
+    at_unix_ns: int
+    powered: bool
+    junction_c: tuple[float, ...]
+    hbm_c: tuple[float, ...]
+    chip_power_w: tuple[float, ...]
+    power_cap_w: tuple[float, ...]
+    hbm_utilization_ratio: tuple[float, ...]
+    core_utilization_ratio: tuple[float, ...]
+    flop_per_s: tuple[float, ...]
+    """At the scale of the real chip."""
+    device_memory_bytes: tuple[int, ...]
+    ecc: EccCounts
+    inlet_c: float
+    outlet_c: float
+    flow_lpm: float
+    sled_power_w: float
+    leak: tuple[LeakState, ...]
+    """One entry a leak detector."""
+    vcpu_ratio: float
+    memory_used_bytes: int
+    jobs: tuple[RunningJob, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CduReadings:
+    """What the sensors of one CDU show; NaN: no reading."""
+
+    at_unix_ns: int
+    supply_c: float
+    return_c: float
+    secondary_flow_lpm: float
+    secondary_dp_kpa: float
+    supply_pressure_kpa: float
+    primary_supply_c: float
+    primary_return_c: float
+    primary_flow_lpm: float
+    valve_ratio: float
+    heat_removed_w: float
+    reservoir_level_ratio: float
+    hall_air_c: float
+    dew_point_c: float
+    leak: tuple[LeakState, ...]
+    """One entry a leak detector."""
+    control_mode: ControlMode
+    supply_setpoint_c: float
+    pump_speed_ratio: tuple[float, ...]
+    pump_power_w: tuple[float, ...]
+    pump_state: tuple[PumpHealth, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """One sled's share of a gang, as its runtime was told to start it."""
+
+    job_id: str
+    attempt: int
+    model: str
+    chips: tuple[int, ...]
+    """Chip positions within the sled."""
+    tensor_parallel: int
+    """Chips of one replica, counted through the gang in its order."""
+    gang: tuple[str, ...]
+    """Every sled of the gang, this one included."""
+
+
+class SledRequests:
+    """Registers of one sled. `jobs` is never changed in place but replaced."""
+
+    def __init__(self, *, chips: int) -> None:
+        self.powered = True
+        self.power_cap_ratio: tuple[float, ...] = (1.0,) * chips
+        """Of the rated power, one entry a chip."""
+        self.jobs: Mapping[str, JobSpec] = MappingProxyType({})
+        # Only writers meet here; the world reads the mapping that stands at that time.
+        self._writers = threading.Lock()
+
+    def start_job(self, spec: JobSpec) -> None:
+        with self._writers:
+            self.jobs = MappingProxyType({**self.jobs, spec.job_id: spec})
+
+    def stop_job(self, job_id: str) -> None:
+        """Idempotent: a job that is not there is no error."""
+        with self._writers:
+            left = {known: spec for known, spec in self.jobs.items() if known != job_id}
+            self.jobs = MappingProxyType(left)
+
+    def cap_power(self, chip: int, ratio: float) -> None:
+        with self._writers:
+            caps = list(self.power_cap_ratio)
+            caps[chip] = ratio
+            self.power_cap_ratio = tuple(caps)
+
+
+@dataclass(slots=True, kw_only=True)
+class CduRequests:
+    """Registers of one CDU; `pump_ratio` has one entry a pump."""
+
+    control_mode: ControlMode = ControlMode.LOCAL
+    valve_ratio: float = 0.5
+    pump_ratio: tuple[float, ...] = field(default=(0.8, 0.8))
+    supply_setpoint_c: float = 40.0
+    last_write_monotonic_s: float = float("-inf")
+    """When valve or pumps were last written, on the world's clock."""
