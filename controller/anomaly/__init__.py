@@ -1,0 +1,1 @@
+"""Detectors that read a snapshot and say what is wrong: findings, not yet incidents."""

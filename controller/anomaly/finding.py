@@ -1,0 +1,51 @@
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    WARNING = "warning"  # someone should look in working hours
+    CRITICAL = "critical"  # a job, a chip or the loop is in danger now
+
+
+class Place(StrEnum):
+    """What a finding's subject is."""
+
+    LOOP = "loop"  # a whole cooling loop
+    CDU = "cdu"  # a CDU or one of its pumps
+    SLED = "sled"  # one sled
+    CHIP = "chip"  # one chip of a sled
+
+
+class Family(StrEnum):
+    """What kind of trouble a rule speaks of; findings of one family belong together."""
+
+    THERMAL = "thermal"  # too hot, or cooled too little
+    COOLANT = "coolant"  # temperature, flow, pressure or level of the coolant
+    LEAK = "leak"  # liquid where it must not be
+    MEMORY = "memory"  # HBM and SRAM errors
+    SILENCE = "silence"  # no telemetry
+    GUARD = "guard"  # an agent's own guard has acted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One detector's word about one subject at one time.
+
+    `rule` and `subject` name it; a detector repeats it each cycle for as long as it holds. `cause`
+    is the id of the frame that showed it. `sled_id` is the sled of a chip or sled, else None.
+    """
+
+    rule: str
+    family: Family
+    severity: Severity
+    subject: str
+    scope: Place
+    loop_id: str
+    sled_id: str | None
+    value: float
+    limit: float
+    text: str
+    consequence: str
+    action: str
+    cause: str
+    at_unix_ns: int

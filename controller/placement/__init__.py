@@ -1,0 +1,1 @@
+"""Which job runs on which chips, and why one waits."""

@@ -1,0 +1,1 @@
+"""Columns of what the fleet last said, and read-only snapshots of them."""
