@@ -1,5 +1,6 @@
 """The bus on Apache Kafka; the only file that imports kafka."""
 
+import socket
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ class KafkaBus:
         self._options = options
         self._servers = options.bootstrap.split(",")
         self._closed = threading.Event()
+        self._reach()
         try:
             self._create(topics)
             self._producer = KafkaProducer(
@@ -61,6 +63,22 @@ class KafkaBus:
             raise BusUnavailableError(
                 f"no Kafka broker answers at {options.bootstrap}: {error}"
             ) from error
+
+    def _reach(self) -> None:
+        # The client retries a refused connection for a long time and leaks its socket when it
+        # gives up; a plain connect tells at once that nobody listens.
+        trouble = "no address given"
+        for server in self._servers:
+            host, _, port = server.rpartition(":")
+            try:
+                socket.create_connection((host, int(port)), self._options.connect_timeout_s).close()
+            except OSError as error:
+                trouble = str(error)
+            else:
+                return
+        raise BusUnavailableError(
+            f"no Kafka broker answers at {self._options.bootstrap}: {trouble}"
+        )
 
     def _create(self, topics: Sequence[Topic]) -> None:
         admin = KafkaAdminClient(
@@ -146,14 +164,14 @@ class KafkaBus:
 
     def flush(self, timeout_s: float) -> None:
         try:
-            self._producer.flush(timeout_ms=round(timeout_s * 1e3))
+            self._producer.flush(timeout=timeout_s)
         except KafkaError as error:
             raise BusError(f"not all was written in {timeout_s} s: {error}") from error
 
     def close(self) -> None:
         if not self._closed.is_set():
             self._closed.set()
-            self._producer.close(timeout_ms=2000)
+            self._producer.close(timeout=2)
 
 
 class _KafkaReader:

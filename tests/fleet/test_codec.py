@@ -1,0 +1,120 @@
+import struct
+
+import crc32c
+import msgspec
+import numpy as np
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.codec import MAX_BODY_BYTES, Compression, decode_message, encode_message
+from fleet.errors import MalformedMessageError
+from fleet.frame import MISSING_COUNT, Frame
+
+
+def make_frame(ticks: int = 1, columns: int = 43, counters: int = 18, seed: int = 1) -> Frame:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(60, 5, (ticks, columns)).astype(np.float32)
+    values[0, 0] = np.nan
+    counts = rng.integers(0, 2**63, (ticks, counters), dtype=np.uint64)
+    counts[0, 0] = MISSING_COUNT
+    return Frame(
+        agent="h1/us01/r1/s01",
+        epoch=3,
+        seq=77,
+        schema_id="0123456789abcdef",
+        t0_unix_ns=1_760_000_000_000_000_000,
+        dt_ns=1_000_000_000,
+        values=values,
+        counters=counts,
+    )
+
+
+def sealed(envelope: dict[str, object], body: bytes) -> bytes:
+    """A message whose outer form is right, whatever the envelope claims."""
+    packed = msgspec.msgpack.encode(envelope)
+    message = struct.pack("<4sI", b"ISO1", len(packed)) + packed + body
+    return message + struct.pack("<I", crc32c.crc32c(message))
+
+
+def envelope(**changes: object) -> dict[str, object]:
+    header = ["a", 1, 1, "0123456789abcdef", 1, 1, 1, 2, 1]
+    full: dict[str, object] = {
+        "loop": "h1/loop01",
+        "compression": "none",
+        "body_bytes": 16,
+        "frames": [header],
+    }
+    return full | changes
+
+
+@given(
+    ticks=st.integers(1, 60),
+    columns=st.integers(0, 50),
+    counters=st.integers(0, 20),
+    frames=st.integers(1, 5),
+    compression=st.sampled_from(Compression),
+)
+def test_what_goes_in_comes_out(
+    ticks: int, columns: int, counters: int, frames: int, compression: Compression
+) -> None:
+    sent = [
+        make_frame(ticks, max(columns, 1), max(counters, 1), seed=number)
+        for number in range(frames)
+    ]
+    message = decode_message(encode_message("h1/loop01", sent, compression))
+    assert message.loop == "h1/loop01"
+    for before, after in zip(sent, message.frames, strict=True):
+        assert (after.agent, after.epoch, after.seq) == (before.agent, before.epoch, before.seq)
+        assert (after.t0_unix_ns, after.dt_ns) == (before.t0_unix_ns, before.dt_ns)
+        np.testing.assert_array_equal(after.values, before.values)
+        np.testing.assert_array_equal(after.counters, before.counters)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_crash_the_decoder(data: bytes) -> None:
+    with pytest.raises(MalformedMessageError):
+        decode_message(data)
+
+
+@given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_noticed(place: int, bit: int) -> None:
+    message = bytearray(encode_message("h1/loop01", [make_frame()]))
+    message[place % len(message)] ^= 1 << bit
+    with pytest.raises(MalformedMessageError):
+        decode_message(bytes(message))
+
+
+@given(st.integers(0, 10_000))
+def test_any_truncation_is_noticed(length: int) -> None:
+    message = encode_message("h1/loop01", [make_frame()])
+    with pytest.raises(MalformedMessageError):
+        decode_message(message[: length % len(message)])
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        sealed(envelope(body_bytes=MAX_BODY_BYTES + 1), b"\0" * 16),
+        sealed(envelope(frames=[]), b""),
+        sealed(envelope(frames=[["a", 1, 1, "0123456789abcdef", 1, 1, 3600, 4096, 4096]]), b"\0"),
+        sealed(envelope(frames=[["a", 1, 1, "0123456789abcdef", 1, 1, 10**9, 2, 1]]), b"\0" * 16),
+        sealed(envelope(frames=[["a", -1, 1, "0123456789abcdef", 1, 1, 1, 2, 1]]), b"\0" * 16),
+        sealed(envelope(frames=[["a", 1, 1, "../../../passwd", 1, 1, 1, 2, 1]]), b"\0" * 16),
+        sealed(envelope(body_bytes=15), b"\0" * 15),
+        sealed(envelope(surprise=1), b"\0" * 16),
+        sealed(envelope(compression="gzip"), b"\0" * 16),
+        sealed(envelope(compression="lz4"), b"\xff" * 16),
+        sealed(envelope(compression="zstd"), b"\xff" * 16),
+        # A bomb: 32 MiB of zeros behind an envelope that owns up to 16 bytes only.
+        sealed(envelope(compression="zstd"), zstandard.ZstdCompressor().compress(bytes(2**25))),
+    ],
+)
+def test_hostile_envelopes_are_refused(hostile: bytes) -> None:
+    with pytest.raises(MalformedMessageError):
+        decode_message(hostile)
+
+
+def test_the_hand_made_envelope_is_otherwise_right() -> None:
+    assert decode_message(sealed(envelope(), b"\0" * 16)).frames[0].values.shape == (1, 2)
