@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 _FILM_EXPONENT = 0.8
+_NO_FLOW_W_PER_K = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +52,10 @@ def outlet_temperatures_c(
 ) -> tuple[float, float]:
     """Steady hot and cold outlets. A side without flow takes the other side's inlet."""
     smaller, larger = sorted((hot_w_per_k, cold_w_per_k))
-    if larger <= 0.0:
+    if larger <= _NO_FLOW_W_PER_K:
         return hot_in_c, cold_in_c
-    if smaller <= 0.0:
-        return (cold_in_c, cold_in_c) if hot_w_per_k <= 0.0 else (hot_in_c, hot_in_c)
+    if smaller <= _NO_FLOW_W_PER_K:
+        return (cold_in_c, cold_in_c) if hot_w_per_k == smaller else (hot_in_c, hot_in_c)
     exchanged = effectiveness(ua / smaller, smaller / larger) * (hot_in_c - cold_in_c)
     return (
         hot_in_c - exchanged * smaller / hot_w_per_k,

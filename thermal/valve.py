@@ -43,10 +43,8 @@ def coefficient_ratio(settings: ValveSettings, position_ratio: float) -> float:
 def flow_ratio(settings: ValveSettings, position_ratio: float) -> float:
     """Installed characteristic: flow over that of the open valve at a constant branch head."""
     coefficient = coefficient_ratio(settings, position_ratio)
-    if coefficient <= 0.0:
-        return 0.0
     authority = settings.authority_ratio
-    return 1.0 / math.sqrt(1.0 - authority + authority / coefficient**2)
+    return coefficient / math.sqrt((1.0 - authority) * coefficient**2 + authority)
 
 
 def position_for_flow(settings: ValveSettings, wanted_ratio: float) -> float:
@@ -56,7 +54,7 @@ def position_for_flow(settings: ValveSettings, wanted_ratio: float) -> float:
     if wanted_ratio >= 1.0:
         return 1.0
     authority = settings.authority_ratio
-    coefficient = math.sqrt(authority / (wanted_ratio**-2 - 1.0 + authority))
+    coefficient = wanted_ratio * math.sqrt(authority / (1.0 - (1.0 - authority) * wanted_ratio**2))
     seat = float(settings.rangeability ** (_SEAT_RATIO - 1.0))
     if coefficient < seat:
         return _SEAT_RATIO * coefficient / seat

@@ -15,10 +15,11 @@ from thermal.model.settings import LoopModelSettings
 class FeedforwardSettings:
     """Filters and caps of the static inverse."""
 
-    rise_filter_s: float = 4.0
-    """Tuned on the 288-chip step: shorter opens the valve before the warm coolant arrives."""
+    rise_filter_s: float = 10.0
+    """Tuned on the 288-chip step: shorter opens the valve before the warm coolant arrives
+    (plates 3 s, header 6 s)."""
     fall_filter_s: float = 10.0
-    """Tuned: a falling load is believed more slowly."""
+    """Tuned likewise."""
     design_rise_k: float = 10.0
     """Coolant rise aimed at: 1.5 l/min/kW (OCP OAI guidelines)."""
     return_cap_c: float = 55.0

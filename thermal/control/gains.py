@@ -3,7 +3,7 @@
 from thermal.control.pid import PidGains
 from thermal.control.select import RateLimit
 
-SUPPLY_VALVE = PidGains(proportional_per_k=0.03, integral_per_k_s=0.0015, tracking_s=10.0)
+SUPPLY_VALVE = PidGains(proportional_per_k=0.05, integral_per_k_s=0.0025, tracking_s=10.0)
 """Facility valve on supply temperature, 1 s period, with feed-forward from IT power."""
 
 PUMP_RATE = RateLimit(up_per_s=0.033, down_per_s=0.01)
