@@ -1,9 +1,58 @@
 """Settings of the emulated data center."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from emulator.settings import SledSettings
+from fleet.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorOptions:
+    """`validate` raises ConfigurationError naming the first field that can not be used."""
+
     seed: int = 0
+    trace: Path | None = None
+    """Azure LLM 2023 CSV, plain or gzip; None: the built-in generator."""
     load_ratio: float = 0.5
+    """Arrivals, of the capacity of the replicas that run."""
+    emulated_peak_flop_per_s: float = 50e6
+    """Host FLOP/s that stand for one chip at its peak."""
+    matmul_threads: int = 1
+    """BLAS threads of the real products."""
+    max_batch: int = 256
+    """Requests that one replica decodes together."""
+    prefill_tokens: int = 8_192
+    """Prompt tokens of one prefill pass, unless one prompt alone is longer."""
+    max_waiting: int = 512
+    """Requests that wait at one replica before more are refused."""
+    step_s: float = 1.0
+    """Emulated seconds of one step."""
+    longest_plant_step_s: float = 0.25
+    real_time: bool = True
+    """Step once a `step_s` of the clock; otherwise as fast as the host can."""
+    sled: SledSettings = field(default_factory=SledSettings)
+
+    def validate(self) -> None:
+        for name, ok, want in _CHECKS:
+            value = getattr(self, name)
+            finite = not isinstance(value, float) or math.isfinite(value)
+            if not (finite and ok(value)):
+                raise ConfigurationError(f"emulator option {name} = {value}: expected {want}")
+        if self.trace is not None and not self.trace.is_file():
+            raise ConfigurationError(f"emulator option trace = {self.trace}: no such file")
+
+
+_CHECKS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    ("seed", lambda v: v >= 0, "0 or more"),
+    ("load_ratio", lambda v: 0 <= v <= 2, "0 to 2"),
+    ("emulated_peak_flop_per_s", lambda v: 1e5 <= v <= 1e12, "1e5 to 1e12 FLOP/s"),
+    ("matmul_threads", lambda v: 1 <= v <= 256, "1 to 256"),
+    ("max_batch", lambda v: 1 <= v <= 4096, "1 to 4096"),
+    ("prefill_tokens", lambda v: 128 <= v <= 1_000_000, "128 to 1,000,000"),
+    ("max_waiting", lambda v: 1 <= v <= 1_000_000, "1 to 1,000,000"),
+    ("step_s", lambda v: 0.05 <= v <= 5, "0.05 to 5 s"),
+    ("longest_plant_step_s", lambda v: 0.01 <= v <= 1, "0.01 to 1 s"),
+)
