@@ -1,0 +1,109 @@
+// Shapes of the API's answers, as far as the page uses them. Units are in the names.
+
+export type Values = Record<string, number | null>;
+
+export interface UltraServer {
+  id: string;
+  generation: string;
+  loop_id: string;
+  racks: number;
+  sleds_per_rack: number;
+  chips_per_sled: number;
+  first_chip: number;
+}
+
+export interface Totals {
+  power_w: number | null;
+  heat_removed_w: number | null;
+  max_junction_c: number | null;
+  chips_busy: number;
+  chips_reporting: number;
+  jobs_running: number;
+  jobs_pending: number;
+  incidents_open: number;
+}
+
+export interface Fleet {
+  hall: string;
+  epoch: number;
+  chips: number;
+  ultraservers: UltraServer[];
+  loops: string[];
+  totals: Totals;
+}
+
+export interface Trip {
+  reason: string;
+  since_unix_ns: number;
+  level: string;
+}
+
+export interface Loop {
+  id: string;
+  cdu_id: string;
+  mode: string;
+  mode_reason: string;
+  at: string;
+  age_s: number | null;
+  setpoints: Values;
+  cdu: Values;
+  pumps: Values[];
+  trips: Trip[];
+}
+
+export interface Placement {
+  sled_id: string;
+  chips: number[];
+}
+
+export interface Job {
+  id: string;
+  name: string;
+  model: string;
+  chips: number;
+  tensor_parallel: number;
+  priority: number;
+  state: string;
+  attempt: number;
+  placement: Placement[];
+  reasons: string[];
+}
+
+export interface Incident {
+  id: string;
+  state: string;
+  severity: string;
+  rule: string;
+  subject: string;
+  loop_id: string | null;
+  title: string;
+  opened_at: string;
+  updated_at: string;
+  resolved_at: string | null;
+  acknowledged_by: string | null;
+  inhibited_count: number;
+}
+
+export interface Chip {
+  id: string;
+  index: number;
+  sled_id: string;
+  job_id: string | null;
+  age_s: number | null;
+  values: Values;
+}
+
+export interface Metric {
+  id: number;
+  name: string;
+  unit: string;
+  low: number;
+  high: number;
+}
+
+export type Message =
+  | { type: "hello"; epoch: number; metrics: Metric[]; chips: number }
+  | ({ type: "loop" } & Loop)
+  | { type: "jobs"; items: Job[] }
+  | { type: "incidents"; items: Incident[] }
+  | { type: "fleet"; totals: Totals };
