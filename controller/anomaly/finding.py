@@ -19,12 +19,10 @@ class Place(StrEnum):
 class Family(StrEnum):
     """What kind of trouble a rule speaks of; findings of one family belong together."""
 
-    THERMAL = "thermal"  # too hot, or cooled too little
-    COOLANT = "coolant"  # temperature, flow, pressure or level of the coolant
+    COOLING = "cooling"  # too hot, cooled too little, or an agent's guard has acted on that
     LEAK = "leak"  # liquid where it must not be
     MEMORY = "memory"  # HBM and SRAM errors
     SILENCE = "silence"  # no telemetry
-    GUARD = "guard"  # an agent's own guard has acted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +47,5 @@ class Finding:
     action: str
     cause: str
     at_unix_ns: int
+    peer_relative: bool = False
+    """Found by comparison with peers: no cause that they share can explain it away."""

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fleet.commands import SetCooling
+from thermal.control.interlock import TripLevel, TripReason
 
 
 class Mode(StrEnum):
@@ -10,16 +11,14 @@ class Mode(StrEnum):
     FAILSAFE = "failsafe"  # inputs are not to be trusted, or a trip holds: full cooling
 
 
-class TripLevel(StrEnum):
-    ALARM = "alarm"  # told, nothing forced
-    FORCE = "force"  # actuators are forced to full cooling
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopTrip:
-    """An interlock that has fired; it stays until a person resets it and its reason is gone."""
+    """An interlock that has fired; it stays until a person resets it and its reason is gone.
 
-    reason: str
+    Level HOLD keeps the load (dew: the valve is shut); SHED and OFF force full cooling.
+    """
+
+    reason: TripReason
     since_unix_ns: int
     level: TripLevel
     cause: str
@@ -89,7 +88,7 @@ class LiftTrips:
     """A person's reset took effect."""
 
     loop_id: str
-    reasons: tuple[str, ...]
+    reasons: tuple[TripReason, ...]
     actor: str
     cause: str
 

@@ -46,5 +46,5 @@ def step(
     resets: Iterable[TripReset] = (),
     settings: CoolingSettings,
 ) -> tuple[LoopControl, tuple[CoolingEffect, ...]]:
-    """One cycle of the loop `control.loop_id`. `order` puts the loop in MANUAL while it is given."""
+    """One cycle of the loop `control.loop_id`; while `order` is given, the loop is in MANUAL."""
     raise NotImplementedError

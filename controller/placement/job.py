@@ -88,7 +88,8 @@ class Job:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cordon:
     """No new work for a sled. `incident_id` is set when an incident asked for it: then what runs
-    there is moved; under a person's cordon it may finish. Only a person lifts either."""
+    there is moved; under a person's cordon it may finish. Only a person lifts either.
+    """
 
     sled_id: str
     reason: str
@@ -116,7 +117,8 @@ class Stop:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
     """Stop an attempt and start the next one elsewhere; `to` is None when no place is free yet:
-    then the job stops and waits."""
+    then the job stops and waits.
+    """
 
     job_id: str
     attempt: int

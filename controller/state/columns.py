@@ -122,7 +122,8 @@ class _Arrivals:
 
     def accept(self, row: int, frame: Frame) -> bool:
         """Whether this is news. Either order may prove it: (epoch, seq) is right when the agent's
-        clock steps back, time is right when the agent has lost its epoch."""
+        clock steps back, time is right when the agent has lost its epoch.
+        """
         tick_ns = frame.t0_unix_ns + (frame.ticks - 1) * frame.dt_ns
         held = (int(self.frame[0, row]), int(self.frame[1, row]))
         if (frame.epoch, frame.seq) <= held and tick_ns <= int(self._tick_ns[row]):
@@ -133,7 +134,8 @@ class _Arrivals:
 
     def age_s(self, at_unix_ns: int) -> Seconds:
         """Seconds since each agent's newest tick. An agent whose clock runs ahead ages from the
-        time at which its tick was first seen here."""
+        time at which its tick was first seen here.
+        """
         news = self._tick_ns != self._aged_tick_ns
         self._seen_ns[news] = at_unix_ns
         self._aged_tick_ns = self._tick_ns.copy()
