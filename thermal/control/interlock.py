@@ -1,7 +1,7 @@
 """Interlocks of a cooling loop: they trip on measured danger, latch, and only a person resets.
 
-An interlock beats every optimiser and every manual command. It acts on readings only: a reading
-that is not a number neither trips nor clears anything, that is `thermal.control.failsafe`'s work.
+An interlock beats every optimiser and every manual command. It acts on readings only: a missing
+reading neither trips nor clears anything, that is `thermal.control.failsafe`'s work.
 """
 
 import math
@@ -60,9 +60,10 @@ class InterlockLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterlockReading:
-    """Worst readings of a loop or sled; NaN where not measured."""
+    """Worst readings of a loop or sled; NaN or None where not measured."""
 
-    leak: bool
+    leak: bool | None
+    """None while the leak sensor itself is not believed."""
     flow_ratio: float
     """Measured over expected flow."""
     junction_c: float
@@ -150,7 +151,8 @@ def _unmeasured(reading: InterlockReading) -> set[TripReason]:
         TripReason.RETURN_OVER_TEMPERATURE: reading.return_c,
         TripReason.DEW_MARGIN: reading.dew_margin_k,
     }
-    return {reason for reason, value in values.items() if math.isnan(value)}
+    unknown = {reason for reason, value in values.items() if math.isnan(value)}
+    return unknown | {TripReason.LEAK} if reading.leak is None else unknown
 
 
 def _since(pending: tuple[Trip, ...], reason: TripReason, now_s: float) -> float:
