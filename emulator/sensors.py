@@ -1,0 +1,193 @@
+"""What sensors show of the truth: lag, bias, drift, noise, resolution, blind spots, faults.
+
+Order of effects: the element lags behind the truth, the transmitter adds bias, drift and noise, the
+meter is blind near zero, the display rounds; a fault stands above all of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from emulator.sensing import SensorFault, SensorFaultKind
+from fleet.metrics import BY_NAME
+from thermal.arrays import FloatArray
+
+_S_PER_DAY: Final = 86_400.0
+_MOST_SIGMAS: Final = 2.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorData:
+    """One kind of sensor, in the unit of its metric. Zero switches an effect off."""
+
+    lag_s: float = 0.0
+    """Time constant of the first-order lag."""
+    noise: float = 0.0
+    """One sigma."""
+    noise_ratio: float = 0.0
+    """One sigma over the reading."""
+    bias: float = 0.0
+    """One sigma between built sensors, cut at 2.5 sigma."""
+    bias_ratio: float = 0.0
+    """The same, over the reading."""
+    drift_per_day: float = 0.0
+    """One sigma between built sensors of a steady drift."""
+    blind_below: float = 0.0
+    """Shows zero below this reading."""
+    resolution: float = 0.0
+
+
+def _flow(range_lpm: float) -> SensorData:
+    """Vortex or ultrasonic meter: 1..2 % of reading, blind below 5 % of range, 1 s lag."""
+    return SensorData(
+        lag_s=1.0,
+        noise_ratio=0.01,
+        bias_ratio=0.005,
+        blind_below=0.05 * range_lpm,
+        resolution=0.1 if range_lpm > 100.0 else 0.01,
+    )
+
+
+def _pressure(full_scale_kpa: float) -> SensorData:
+    """0.5 % of full scale, of which most is steady (estimate)."""
+    return SensorData(
+        lag_s=0.2,
+        noise=0.0005 * full_scale_kpa,
+        bias=0.002 * full_scale_kpa,
+        resolution=0.1,
+    )
+
+
+# Resistance thermometer in a well: lag 3..8 s, noise 0.05 K, bias 0.1..0.3 K (all estimates), and
+# the 0.1 K resolution of a vendor's CDU firmware.
+_RTD: Final = SensorData(lag_s=3.0, noise=0.05, bias=0.15, drift_per_day=0.0005, resolution=0.1)
+# Die sensor: lag below 0.1 s, offset of 2..3 K at the most, 1 K resolution (estimates).
+_DIE: Final = SensorData(lag_s=0.1, noise=0.2, bias=1.0, resolution=1.0)
+# Power over PMBus: about 1 % of reading (estimate).
+_WATTS: Final = SensorData(lag_s=0.2, noise_ratio=0.003, bias_ratio=0.005, resolution=1.0)
+
+SENSOR_DATA: Final[Mapping[str, SensorData]] = {
+    "junction_c": _DIE,
+    "hbm_c": _DIE,
+    "power_w": _WATTS,
+    "sled_power_w": _WATTS,
+    "pump_power_w": _WATTS,
+    "inlet_c": _RTD,
+    "outlet_c": _RTD,
+    "supply_c": _RTD,
+    "return_c": _RTD,
+    "primary_supply_c": _RTD,
+    "primary_return_c": _RTD,
+    "hall_air_c": SensorData(lag_s=20.0, noise=0.05, bias=0.15, resolution=0.1),
+    # From humidity +-2 % and temperature +-0.3 K: dew point +-0.6 K.
+    "dew_point_c": SensorData(lag_s=20.0, noise=0.05, bias=0.3, resolution=0.1),
+    "coolant_flow_lpm": _flow(12.0),
+    "secondary_flow_lpm": _flow(1_000.0),
+    "primary_flow_lpm": _flow(1_000.0),
+    "secondary_dp_kpa": _pressure(400.0),
+    "supply_pressure_kpa": _pressure(600.0),
+    # Computed by the CDU from its own flow and temperatures.
+    "heat_removed_w": SensorData(lag_s=3.0, noise_ratio=0.01, bias_ratio=0.01, resolution=100.0),
+    "valve_ratio": SensorData(noise=0.001, bias=0.002, resolution=0.001),
+    "pump_speed_ratio": SensorData(resolution=0.001),
+    "reservoir_level_ratio": SensorData(lag_s=2.0, noise=0.002, resolution=0.01),
+}
+"""Figures from cooling practice where a comment says so; the rest are estimates. Full scales are
+those of a 360 kW loop of 288 chips."""
+
+
+class FleetSensors:
+    """All sensors of a hall, by metric; follows `emulator.sensing.Sensors`.
+
+    Bias and drift of each sensor are drawn when its metric is first read.
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, data: Mapping[str, SensorData] = SENSOR_DATA
+    ) -> None:
+        self._rng = rng
+        self._data = data
+        self._channels: dict[str, _Channel] = {}
+        self._faults: dict[str, dict[int, SensorFault]] = {}
+
+    def read(self, metric: str, truth: FloatArray, dt_s: float) -> FloatArray:
+        """What the sensors of a metric show, one entry a row of `truth`; NaN where nothing."""
+        channel = self._channels.get(metric)
+        if channel is None:
+            data = self._data.get(metric, SensorData())
+            channel = _Channel(data, _floor(metric), len(truth), self._rng)
+            self._channels[metric] = channel
+        return channel.read(truth, dt_s, self._faults.get(metric, {}))
+
+    def set_fault(self, metric: str, row: int, fault: SensorFault | None) -> None:
+        """Break one sensor, or mend it with None."""
+        # Replaced, never changed in place: `read` may walk the old one in another thread.
+        faults = {known: f for known, f in self._faults.get(metric, {}).items() if known != row}
+        if fault is not None:
+            faults[row] = fault
+        self._faults[metric] = faults
+
+
+class _Channel:
+    """The sensors of one metric."""
+
+    def __init__(self, data: SensorData, floor: float, rows: int, rng: np.random.Generator) -> None:
+        self._data = data
+        self._floor = floor
+        self._rng = rng
+        self._bias = data.bias * _spread(rng, rows)
+        self._gain = 1.0 + data.bias_ratio * _spread(rng, rows)
+        self._drift_per_s = data.drift_per_day / _S_PER_DAY * _spread(rng, rows)
+        self._age_s = 0.0
+        self._element = np.full(rows, np.nan)
+        self._shown = np.full(rows, np.nan)
+        self._held: dict[int, float] = {}
+
+    def read(self, truth: FloatArray, dt_s: float, faults: Mapping[int, SensorFault]) -> FloatArray:
+        shown = self._healthy(np.asarray(truth, dtype=np.float64), dt_s)
+        self._held = {row: kept for row, kept in self._held.items() if row in faults}
+        for row, fault in faults.items():
+            if row < len(shown):
+                shown[row] = self._broken(row, float(shown[row]), fault)
+        self._shown = shown
+        return shown.copy()
+
+    def _healthy(self, truth: FloatArray, dt_s: float) -> FloatArray:
+        data = self._data
+        self._age_s += dt_s
+        share = 1.0 if data.lag_s <= 0.0 else -np.expm1(-dt_s / data.lag_s)
+        # A sensor that had nothing to show starts at the truth.
+        start = np.where(np.isfinite(self._element), self._element, truth)
+        self._element = start + share * (truth - start)
+        shown = self._element * self._gain + self._bias + self._drift_per_s * self._age_s
+        if data.noise > 0.0 or data.noise_ratio > 0.0:
+            sigma = data.noise + data.noise_ratio * np.abs(shown)
+            shown = shown + sigma * self._rng.standard_normal(len(shown))
+        if data.blind_below > 0.0:
+            shown = np.where(shown < data.blind_below, 0.0 * shown, shown)
+        if data.resolution > 0.0:
+            shown = np.round(shown / data.resolution) * data.resolution
+        floored: FloatArray = np.maximum(shown, self._floor)
+        return floored
+
+    def _broken(self, row: int, healthy: float, fault: SensorFault) -> float:
+        match fault.kind:
+            case SensorFaultKind.BIAS:
+                return healthy + fault.offset
+            case SensorFaultKind.FREEZE:
+                last = float(self._shown[row])
+                return self._held.setdefault(row, healthy if np.isnan(last) else last)
+            case SensorFaultKind.DROPOUT:
+                return float("nan")
+
+
+def _floor(metric: str) -> float:
+    """Quantities that have no negative side are shown as zero below it."""
+    spec = BY_NAME.get(metric)
+    return 0.0 if spec is not None and spec.low == 0.0 else -np.inf
+
+
+def _spread(rng: np.random.Generator, rows: int) -> FloatArray:
+    return np.clip(rng.standard_normal(rows), -_MOST_SIGMAS, _MOST_SIGMAS)
