@@ -1,0 +1,125 @@
+"""The one way to the database: transactions that hand out repositories."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from controller.store.audit import Audit
+from controller.store.cordons import Cordons
+from controller.store.engine import WRITES, open_engine, parse_url, place_of
+from controller.store.idempotency import Idempotency
+from controller.store.incidents import Incidents
+from controller.store.interlocks import Interlocks
+from controller.store.jobs import Jobs
+from controller.store.leases import Leases
+from controller.store.marks import Marks
+from controller.store.migrate import migrate
+from controller.store.outbox import Outbox
+from controller.store.webhooks import Webhooks
+from fleet.errors import StoreError
+
+
+class Transaction:
+    """The repositories of one transaction; all of it is written, or none."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        return Jobs(self._connection)
+
+    @cached_property
+    def cordons(self) -> Cordons:
+        return Cordons(self._connection)
+
+    @cached_property
+    def incidents(self) -> Incidents:
+        return Incidents(self._connection)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        return Webhooks(self._connection)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self._connection)
+
+    @cached_property
+    def leases(self) -> Leases:
+        return Leases(self._connection)
+
+    @cached_property
+    def marks(self) -> Marks:
+        return Marks(self._connection)
+
+    @cached_property
+    def interlocks(self) -> Interlocks:
+        return Interlocks(self._connection)
+
+    @cached_property
+    def idempotency(self) -> Idempotency:
+        return Idempotency(self._connection)
+
+    @cached_property
+    def audit(self) -> Audit:
+        return Audit(self._connection)
+
+
+class Store:
+    """State that outlives a process. Safe to share between threads; transactions do not nest.
+
+    `url` is `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`. Opening brings the
+    tables up to date. Raises ConfigurationError for an address that can not be used and StoreError
+    when no database answers there.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = parse_url(url)
+        self.place = place_of(parsed)
+        self._engine = open_engine(parsed)
+        try:
+            with self._connected(writes=True) as connection:
+                migrate(connection)
+        except StoreError:
+            self._engine.dispose()
+            raise
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """A transaction that may write; StoreError when the database refuses or is away."""
+        with self._connected(writes=True) as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A transaction that only reads: on SQLite it waits for no writer."""
+        with self._connected(writes=False) as connection:
+            yield Transaction(connection)
+
+    def ping(self) -> None:
+        """StoreError when the database does not answer."""
+        with self._connected(writes=False) as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _connected(self, *, writes: bool) -> Iterator[Connection]:
+        engine = self._engine.execution_options(**{WRITES: writes})
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise StoreError(f"{self.place}: {_reason(error)}") from error
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    original = getattr(error, "orig", None) or error
+    lines = str(original).strip().splitlines()
+    return lines[0] if lines else type(original).__name__
