@@ -25,8 +25,7 @@ def main() -> None:
     kind: str = parser.parse_args().kind
     started_s = monotonic()
     python = make_environment()
-    install(python, LOCKS[kind])
-    install(python, BUILD_LOCK)
+    install(python, LOCKS[kind], BUILD_LOCK)
     install_project(python)
     say(f"environment ready in {monotonic() - started_s:.1f} s")
 
@@ -53,9 +52,11 @@ def runs(python: Path, *arguments: str) -> bool:
     return subprocess.run([python, *arguments], capture_output=True, check=False).returncode == 0
 
 
-def install(python: Path, lock: Path) -> None:
-    say(f"installing {lock.name}")
-    pip(python, f"install what {lock.name} names", "--require-hashes", "-r", str(lock))
+def install(python: Path, *locks: Path) -> None:
+    names = " and ".join(lock.name for lock in locks)
+    say(f"installing {names}")
+    files = [part for lock in locks for part in ("-r", str(lock))]
+    pip(python, f"install what {names} name", "--require-hashes", *files)
 
 
 def install_project(python: Path) -> None:
@@ -64,7 +65,9 @@ def install_project(python: Path) -> None:
 
 
 def pip(python: Path, aim: str, *arguments: str) -> None:
-    command = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-q", *arguments]
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    # Compiling every module of every package costs a third of the set-up; most are never imported.
+    command += ["--no-compile", *arguments]
     if subprocess.run(command, check=False).returncode != 0:
         fail(f"pip could not {aim}; its own words are above (is a package index within reach?)")
 
