@@ -49,3 +49,5 @@ class Finding:
     at_unix_ns: int
     peer_relative: bool = False
     """Found by comparison with peers: no cause that they share can explain it away."""
+    explains: bool = False
+    """A cause: what its family shows on narrower places below it may be its consequence."""

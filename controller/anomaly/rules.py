@@ -33,6 +33,20 @@ _PLATE: Final = "Check the chip's cold plate and its sled's flow; move work away
 _LOOP: Final = "Look at the CDU: valve, pumps, facility water, filter."
 
 
+_CAUSES: Final = frozenset(
+    {
+        "sled_flow_below_peers",
+        "sled_flow_below_peers_critical",
+        "sled_flow_per_kw",
+        "inlet_hot",
+        "supply_over",
+        "return_too_hot",
+        "loop_flow_per_kw",
+        "pump_failed",
+    }
+)
+
+
 def _rule(name: str, severity: Severity, place: Place, *words: str) -> Rule:
     text, consequence, action = words
     return Rule(
@@ -44,6 +58,7 @@ def _rule(name: str, severity: Severity, place: Place, *words: str) -> Rule:
         consequence=consequence,
         action=action,
         peer_relative=name.startswith("sled_flow_below_peers"),
+        explains=name in _CAUSES,
     )
 
 

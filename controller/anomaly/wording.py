@@ -20,6 +20,7 @@ class Rule:
     consequence: str
     action: str
     peer_relative: bool = False
+    explains: bool = False
 
 
 def find(
@@ -45,6 +46,7 @@ def find(
         cause=snapshot.cdu_cause(loop) if sled is None else snapshot.sled_cause(sled),
         at_unix_ns=snapshot.at_unix_ns,
         peer_relative=rule.peer_relative,
+        explains=rule.explains,
     )
 
 

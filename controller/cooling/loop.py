@@ -1,21 +1,32 @@
-from collections.abc import Iterable
-from dataclasses import dataclass
+"""One cycle of one loop: read, estimate, watch, decide, wish, shield, send."""
 
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from controller.cooling import estimate, policy, shell, supervise
 from controller.cooling.control import (
+    ChangeMode,
     CoolingEffect,
+    LatchTrip,
+    LiftTrips,
     LoopSetpoints,
     LoopTrip,
     ManualOrder,
     Mode,
+    SendCooling,
     SensorFault,
     TripReset,
 )
+from controller.cooling.estimate import EstimateState, LoopInputs
+from controller.cooling.policy import PolicyState
+from controller.cooling.settings import CoolingSettings
+from controller.cooling.shell import ShellInputs
+from controller.cooling.supervise import Verdict
 from controller.state.snapshot import FleetSnapshot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoolingSettings:
-    """Settings of one loop's control."""
+from fleet.clock import NS_PER_S
+from fleet.commands import SetCooling
+from thermal.control.interlock import InterlockState, TripLevel, TripReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +40,35 @@ class LoopControl:
     mode_reason: str
     mode_since_unix_ns: int
     setpoints: LoopSetpoints
-    trips: tuple[LoopTrip, ...]
-    sensor_faults: tuple[SensorFault, ...]
+    trips: tuple[LoopTrip, ...] = ()
+    sensor_faults: tuple[SensorFault, ...] = ()
+    steering: bool = False
+    """False until the first command: before, the CDU's own firmware cools."""
+    estimate: EstimateState = field(default_factory=EstimateState)
+    interlock: InterlockState = field(default_factory=InterlockState)
+    policy: PolicyState = field(default_factory=PolicyState)
+    dew_point_c: float = math.nan
+    """Last believed dew point: hall air changes slowly."""
 
 
 def initial(loop_id: str, cdu_id: str, settings: CoolingSettings) -> LoopControl:
-    """A loop that has not been heard yet: FAILSAFE, and it sends nothing."""
-    raise NotImplementedError
+    """A loop that has not been heard yet: FAILSAFE, and nothing is sent. The CDU's firmware cools
+    until its sensors have earned trust; then its positions are taken over without a bump.
+    """
+    return LoopControl(
+        loop_id=loop_id,
+        cdu_id=cdu_id,
+        at_unix_ns=0,
+        mode=Mode.FAILSAFE,
+        mode_reason="not heard yet",
+        mode_since_unix_ns=0,
+        setpoints=LoopSetpoints(
+            supply_c=settings.policy.supply_c,
+            valve_ratio=1.0,
+            pump_ratio=settings.shell.failsafe_pump_ratio,
+            flow_lpm=settings.model.design_flow_lpm,
+        ),
+    )
 
 
 def step(
@@ -46,5 +79,202 @@ def step(
     resets: Iterable[TripReset] = (),
     settings: CoolingSettings,
 ) -> tuple[LoopControl, tuple[CoolingEffect, ...]]:
-    """One cycle of the loop `control.loop_id`; while `order` is given, the loop is in MANUAL."""
-    raise NotImplementedError
+    """One cycle of the loop `control.loop_id`; while `order` is given, the loop is in MANUAL.
+
+    Resets of other loops are passed over. A cycle that is not later than the last moves nothing.
+    """
+    row = snapshot.fleet_map.loop(control.loop_id)
+    cause = snapshot.cdu_cause(row)
+    first = control.at_unix_ns == 0
+    dt_s = 0.0 if first else max(snapshot.at_unix_ns - control.at_unix_ns, 0) / NS_PER_S
+    readings = estimate.read_loop(snapshot, row, settings.estimate)
+    known, inputs = estimate.step(settings.estimate, control.estimate, readings, dt_s)
+    seen = _remember(control, known, inputs, snapshot.at_unix_ns, settings)
+    mine = [reset for reset in resets if reset.loop_id == control.loop_id]
+    watched, trip_effects = _watch(seen, inputs, mine, cause, settings)
+    steered, mode_effects = _steer(watched, inputs, order, cause, settings)
+    return steered, (*trip_effects, *mode_effects, *_send(steered, cause))
+
+
+def _remember(
+    control: LoopControl,
+    known: EstimateState,
+    inputs: LoopInputs,
+    at_unix_ns: int,
+    settings: CoolingSettings,
+) -> LoopControl:
+    dew_known = math.isfinite(inputs.dew_point_c)
+    return replace(
+        control,
+        at_unix_ns=max(at_unix_ns, control.at_unix_ns),
+        mode_since_unix_ns=control.mode_since_unix_ns or at_unix_ns,
+        estimate=known,
+        sensor_faults=inputs.faults,
+        policy=policy.observe(settings, control.policy, inputs),
+        dew_point_c=inputs.dew_point_c if dew_known else control.dew_point_c,
+    )
+
+
+def _watch(
+    control: LoopControl,
+    inputs: LoopInputs,
+    resets: list[TripReset],
+    cause: str,
+    settings: CoolingSettings,
+) -> tuple[LoopControl, list[CoolingEffect]]:
+    """Interlocks, and what they have to say."""
+    interlocks, lifted = supervise.watch(
+        settings,
+        control.interlock,
+        inputs,
+        steering=control.steering,
+        held=control.setpoints,
+        resets=resets,
+    )
+    trips = supervise.told(interlocks, control.trips, cause)
+    old = {(trip.reason, trip.level) for trip in control.trips}
+    effects: list[CoolingEffect] = [
+        LatchTrip(loop_id=control.loop_id, trip=trip, cause=trip.cause)
+        for trip in trips
+        if (trip.reason, trip.level) not in old
+    ]
+    for actor in dict.fromkeys(actor for _, actor in lifted):
+        reasons = tuple(reason for reason, who in lifted if who == actor)
+        effects.append(
+            LiftTrips(
+                loop_id=control.loop_id, reasons=reasons, actor=actor, cause=f"reset by {actor}"
+            )
+        )
+    return replace(control, interlock=interlocks, trips=trips), effects
+
+
+def _steer(
+    control: LoopControl,
+    inputs: LoopInputs,
+    order: ManualOrder | None,
+    cause: str,
+    settings: CoolingSettings,
+) -> tuple[LoopControl, list[CoolingEffect]]:
+    """Mode, wish and shield."""
+    verdict = _verdict(control, inputs, order, settings)
+    changed = verdict.mode is not control.mode
+    if not control.steering:
+        if verdict.mode is Mode.FAILSAFE and not control.trips:
+            return replace(control, mode_reason=verdict.reason), []
+        control = replace(control, steering=True, setpoints=_taken_over(control, inputs))
+    wished, wish = _wish(control, inputs, order, verdict.mode, settings, entered=changed)
+    watched = ShellInputs(
+        dt_s=inputs.dt_s,
+        supply_c=inputs.supply_c,
+        facility_c=wished.facility_c,
+        dew_point_c=control.dew_point_c,
+    )
+    steered = replace(
+        control,
+        policy=wished,
+        setpoints=shell.shield(settings.shell, control.setpoints, wish, watched),
+        mode=verdict.mode,
+        mode_reason=verdict.reason,
+        mode_since_unix_ns=control.at_unix_ns if changed else control.mode_since_unix_ns,
+    )
+    if not changed and verdict.reason == control.mode_reason:
+        return steered, []
+    return steered, [
+        ChangeMode(
+            loop_id=control.loop_id,
+            mode=verdict.mode,
+            reason=verdict.reason,
+            cause=steered.trips[-1].cause if steered.trips else cause,
+        )
+    ]
+
+
+def _verdict(
+    control: LoopControl,
+    inputs: LoopInputs,
+    order: ManualOrder | None,
+    settings: CoolingSettings,
+) -> Verdict:
+    lasted_s = (control.at_unix_ns - control.mode_since_unix_ns) / NS_PER_S
+    if not control.steering:
+        lasted_s = math.inf  # waiting for trust at the start is no failsafe that could flap
+    return supervise.decide(
+        settings,
+        inputs,
+        control.interlock,
+        order,
+        now=Verdict(mode=control.mode, reason=control.mode_reason),
+        lasted_s=lasted_s,
+    )
+
+
+def _wish(
+    control: LoopControl,
+    inputs: LoopInputs,
+    order: ManualOrder | None,
+    mode: Mode,
+    settings: CoolingSettings,
+    *,
+    entered: bool,
+) -> tuple[PolicyState, LoopSetpoints]:
+    supply_c = max(settings.policy.supply_c, shell.dew_floor_c(settings.shell, control.dew_point_c))
+    held = control.setpoints
+    if mode is Mode.AUTO:
+        state = control.policy
+        if entered:
+            state = policy.transfer(settings, state, inputs, supply_c=held.supply_c, held=held)
+        state, wish = policy.step(settings, state, inputs, supply_c=held.supply_c, held=held)
+        floor = settings.shell.failsafe_pump_ratio if inputs.substituted else 0.0
+        return state, replace(wish, supply_c=supply_c, pump_ratio=max(wish.pump_ratio, floor))
+    if mode is Mode.MANUAL and order is not None:
+        wish = LoopSetpoints(
+            supply_c=order.supply_c,
+            valve_ratio=order.valve_ratio,
+            pump_ratio=order.pump_ratio,
+            flow_lpm=held.flow_lpm,
+        )
+        return control.policy, wish
+    return control.policy, _failsafe(control, inputs, supply_c, settings)
+
+
+def _failsafe(
+    control: LoopControl, inputs: LoopInputs, supply_c: float, settings: CoolingSettings
+) -> LoopSetpoints:
+    watched = ShellInputs(
+        dt_s=inputs.dt_s,
+        supply_c=inputs.supply_c,
+        facility_c=control.policy.facility_c,
+        dew_point_c=control.dew_point_c,
+    )
+    wish = shell.failsafe_wish(settings.shell, control.setpoints, watched, supply_c=supply_c)
+    leaking = any(
+        trip.reason is TripReason.LEAK and trip.level is TripLevel.OFF for trip in control.trips
+    )
+    if leaking:  # more pressure is more leak: cool on with what flows now
+        return replace(wish, pump_ratio=control.setpoints.pump_ratio)
+    return wish
+
+
+def _taken_over(control: LoopControl, inputs: LoopInputs) -> LoopSetpoints:
+    """What the CDU's firmware does now, where it is known."""
+    held = control.setpoints
+    return replace(
+        held,
+        valve_ratio=_or(inputs.valve_ratio, held.valve_ratio),
+        pump_ratio=_or(inputs.pump_ratio, held.pump_ratio),
+    )
+
+
+def _or(value: float, unknown: float) -> float:
+    return value if math.isfinite(value) else unknown
+
+
+def _send(control: LoopControl, cause: str) -> list[CoolingEffect]:
+    if not control.steering:
+        return []
+    action = SetCooling(
+        valve_ratio=control.setpoints.valve_ratio,
+        pump_ratio=control.setpoints.pump_ratio,
+        supply_c=control.setpoints.supply_c,
+    )
+    return [SendCooling(cdu_id=control.cdu_id, action=action, cause=cause)]

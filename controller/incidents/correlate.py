@@ -26,7 +26,7 @@ class Group:
     severity: Severity
     """The worst of findings and of what they hide."""
     storm: bool = False
-    """Many sleds at once with no cause of the loop in sight: a shared cause that nobody saw."""
+    """Many sleds at once and nothing of the loop that explains them: an unseen shared cause."""
 
     @property
     def lead(self) -> Finding:
@@ -50,16 +50,13 @@ def _of_family(key: str, members: list[Finding], *, storm_sleds: int) -> list[Gr
     """Groups of one family in one loop."""
     wide = [finding for finding in members if finding.scope in _WIDE]
     narrow = [finding for finding in members if finding.scope not in _WIDE]
-    shared = [finding for finding in narrow if not finding.peer_relative]
-    storm = not wide and len({finding.sled_id for finding in shared}) >= storm_sleds
-    if not wide and not storm:
-        return _by_sled(narrow)
     own = [finding for finding in narrow if finding.peer_relative]
-    if storm:
-        whole = _group(key, shared, [], storm=True)
-    else:
-        whole = _group(key, wide, shared)
-    return [whole, *_by_sled(own)]
+    shared = [finding for finding in narrow if not finding.peer_relative]
+    if any(finding.explains for finding in wide):
+        return [_group(key, wide, shared), *_by_sled(own)]
+    if len({finding.sled_id for finding in shared}) >= storm_sleds:
+        return [_group(key, [*wide, *shared], [], storm=True), *_by_sled(own)]
+    return [*([_group(key, wide, [])] if wide else []), *_by_sled(narrow)]
 
 
 def _by_sled(findings: list[Finding]) -> list[Group]:
@@ -72,7 +69,7 @@ def _by_sled(findings: list[Finding]) -> list[Group]:
 
 def _of_sled(key: str, members: list[Finding]) -> Group:
     """A sled's own finding hides what only its share of the sled's trouble shows on chips."""
-    explains = any(finding.scope is Place.SLED and _is_cause(finding) for finding in members)
+    explains = any(finding.scope is Place.SLED and finding.explains for finding in members)
     hidden = [
         finding
         for finding in members
@@ -80,11 +77,6 @@ def _of_sled(key: str, members: list[Finding]) -> Group:
     ]
     told = [finding for finding in members if finding not in hidden]
     return _group(key, told, hidden)
-
-
-def _is_cause(finding: Finding) -> bool:
-    # A guard acts upon a cause, mostly a chip's: it must not hide the chip.
-    return not finding.rule.startswith("guard_")
 
 
 def _group(key: str, told: list[Finding], hidden: list[Finding], *, storm: bool = False) -> Group:
@@ -100,10 +92,10 @@ def _group(key: str, told: list[Finding], hidden: list[Finding], *, storm: bool 
 
 
 def _rank(finding: Finding) -> tuple[bool, bool, bool, int, str, str]:
-    """Likely cause first: severe, a cause and not a reaction, specific to the subject, broad."""
+    """Likely cause first: severe, able to explain others, standing out from peers, broad."""
     return (
         finding.severity is not Severity.CRITICAL,
-        not _is_cause(finding),
+        not finding.explains,
         not finding.peer_relative,
         _BREADTH[finding.scope],
         finding.rule,

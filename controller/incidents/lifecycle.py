@@ -89,6 +89,7 @@ def _found(
             state=IncidentState.OPEN,
             resolved_at_unix_ns=None,
             acknowledged_by=None,
+            cordoned_sleds=(),
             reopened_total=held.reopened_total + 1,
         )
         return again, [

@@ -54,6 +54,7 @@ _BLOCKED: Final = Rule(
     consequence="It throttles at full load; a full blockage trips it within seconds.",
     action="Move work away; flush or replace the cold plate.",
     peer_relative=True,
+    explains=True,
 )
 _FOULED: Final = replace(
     _BLOCKED,

@@ -52,6 +52,7 @@ _LOOP: Final = Rule(
     text="{value:.0f} sleds of {subject} are silent",
     consequence="The loop is not watched; agents and CDU protect it alone.",
     action="Check the message bus and the loop's network before its sleds.",
+    explains=True,
 )
 
 

@@ -1,0 +1,137 @@
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from thermal.control import gains
+from thermal.control.failsafe import SensorLimits
+from thermal.control.feedforward import FeedforwardSettings
+from thermal.control.interlock import InterlockLimits
+from thermal.control.pid import PidGains
+from thermal.control.select import RateLimit
+from thermal.model.settings import LoopModelSettings
+
+MODEL_CHIPS = 288
+"""Chips of the loop that `LoopModelSettings` describes."""
+
+
+def _sensors() -> dict[str, SensorLimits]:
+    """Believable readings of the CDU's sensors. Ranges and rates are estimates; a sensor with
+    noise (0.05 K, 1..2 % of flow) that stands still for a minute is frozen.
+    """
+    return {
+        "supply_c": SensorLimits(low=2.0, high=85.0, most_per_s=5.0, frozen_s=60.0),
+        "return_c": SensorLimits(low=2.0, high=105.0, most_per_s=8.0, frozen_s=60.0),
+        "secondary_flow_lpm": SensorLimits(low=0.0, high=5000.0, frozen_s=60.0),
+        "primary_supply_c": SensorLimits(low=0.0, high=60.0, most_per_s=8.0),
+        "dew_point_c": SensorLimits(low=-40.0, high=45.0, most_per_s=5.0),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimateSettings:
+    sensors: dict[str, SensorLimits] = field(default_factory=_sensors)
+    stale_s: float = 5.0
+    """Estimate: telemetry at 1 Hz plus transport of at most 3 s."""
+    least_sled_share: float = 0.5
+    """Estimate: with fewer sleds heard the loop's heat and temperatures are a guess."""
+    liquid_share: float = 0.88
+    """Share of the sleds' power that the coolant takes up: 85..90 % (OCP MGX, vendor sheets)."""
+    robust_share: float = 0.98
+    """Quantile that stands for the worst branch: one blocked plate is not the loop's trouble."""
+    inlet_tolerance_k: float = 2.0
+    """Estimate: supply sensor against the median of the sleds' inlets, once settled."""
+    inlet_persist_s: float = 60.0
+    """Estimate: longer than the header's transit and any load step."""
+    balance_tolerance_ratio: float = 0.2
+    """Estimate: 10 % for a steady loop, and as much for the unknown liquid share."""
+    balance_persist_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    supply_c: float = 40.0
+    """Set-point. Racks take up to 45 °C (GB300, Vera Rubin); 40 leaves room for a failure."""
+    valve: PidGains = gains.SUPPLY_VALVE
+    valve_heat: FeedforwardSettings = field(default_factory=FeedforwardSettings)
+    pump_heat: FeedforwardSettings = field(
+        default_factory=lambda: FeedforwardSettings(rise_filter_s=2.0, fall_filter_s=60.0)
+    )
+    """Estimate: flow follows a rise at once and a fall slowly, so a load that swings within a
+    minute holds the pumps at what its peaks need."""
+    flow_margin_ratio: float = 1.25
+    """Estimate: branches differ by 5 % in build, 5 % by place and 30 % by ageing couplings."""
+    junction_target_c: float = 78.0
+    """Estimate: throttling starts at 90 °C, the soft limit is 85."""
+    pump_trim: PidGains = field(
+        default_factory=lambda: PidGains(proportional_per_k=0.01, integral_per_k_s=0.0005)
+    )
+    """Estimate: speed added for each kelvin of the worst branch over its target."""
+    most_trim_ratio: float = 0.5
+    transfer_s: float = 60.0
+    """Estimate: a difference taken over from another law fades with this time constant."""
+    most_transfer_ratio: float = 0.3
+    """Estimate: pumps taken over more than this too slow are not eased in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShellSettings:
+    """The last word: limits that hold whatever the policy says."""
+
+    pump_least_ratio: float = 0.3
+    """Estimate (30..45 %): slowest speed of a running pump."""
+    supply_least_c: float = 17.0
+    supply_most_c: float = 45.0
+    """Vera Rubin racks take 17..45 °C."""
+    dew_floor_k: float = 3.0
+    """Set-point over the dew point: 2..3 K is common practice."""
+    dew_close_k: float = 2.0
+    """Alarm margin: from here on the valve closes."""
+    dew_unknown_c: float = 27.0
+    """Estimate: what an unmeasured dew point is taken for; above any hall in ASHRAE's class A1
+    (allowable up to 17 °C)."""
+    valve_rate: RateLimit = field(
+        default_factory=lambda: RateLimit(up_per_s=0.05, down_per_s=1.0 / 30.0)
+    )
+    """Estimate: opens at least as fast as a fast actuator (15..60 s), closes a little slower."""
+    pump_rate: RateLimit = gains.PUMP_RATE
+    supply_rate: RateLimit = gains.SETPOINT_RATE
+    failsafe_pump_ratio: float = 0.9
+    """80..100 % (estimate)."""
+    longest_step_s: float = 5.0
+    """A longer pause between two cycles moves actuators no further than this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoolingSettings:
+    """Settings of one loop's control."""
+
+    model: LoopModelSettings = field(default_factory=LoopModelSettings)
+    pumps: int = 2
+    chips: int = MODEL_CHIPS
+    estimate: EstimateSettings = field(default_factory=EstimateSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    shell: ShellSettings = field(default_factory=ShellSettings)
+    interlock: InterlockLimits = field(
+        default_factory=lambda: InterlockLimits(flow_persist_s=3.0, junction_persist_s=2.0)
+    )
+    failsafe_hold_s: float = 10.0
+    """Estimate: a failsafe lasts at least this long, so that a sensor at its limit does not
+    make the mode flap."""
+
+    @classmethod
+    def sized(cls, chips: int) -> Self:
+        """Settings for a loop of another number of 1 kW chips: flows, UA and pumps in scale."""
+        base = LoopModelSettings()
+        scale = chips / MODEL_CHIPS
+        exchanger = replace(
+            base.exchanger,
+            ua_w_per_k=base.exchanger.ua_w_per_k * scale,
+            hot_nominal_lpm=base.exchanger.hot_nominal_lpm * scale,
+            cold_nominal_lpm=base.exchanger.cold_nominal_lpm * scale,
+        )
+        model = replace(
+            base,
+            exchanger=exchanger,
+            pump=replace(base.pump, runout_lpm=base.pump.runout_lpm * scale),
+            design_flow_lpm=base.design_flow_lpm * scale,
+        )
+        return cls(model=model, chips=chips)

@@ -1,0 +1,101 @@
+"""Who steers the loop: the policy, a person, or the failsafe; and the interlocks above them."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controller.cooling.control import LoopSetpoints, LoopTrip, ManualOrder, Mode, TripReset
+from controller.cooling.estimate import LoopInputs
+from controller.cooling.settings import CoolingSettings
+from fleet.clock import NS_PER_S
+from thermal.control import interlock
+from thermal.control.interlock import InterlockReading, InterlockState, TripLevel, TripReason
+from thermal.model import loop as model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    mode: Mode
+    reason: str
+
+
+def watch(
+    settings: CoolingSettings,
+    state: InterlockState,
+    inputs: LoopInputs,
+    *,
+    steering: bool,
+    held: LoopSetpoints,
+    resets: Iterable[TripReset] = (),
+) -> tuple[InterlockState, tuple[tuple[TripReason, str], ...]]:
+    """Interlocks after a cycle, and which trips were lifted by whom. `steering`: the CDU obeys
+    `held`, so that a lack of flow means something.
+    """
+    reading = _reading(settings, inputs, steering=steering, held=held)
+    after = interlock.step(settings.interlock, state, reading, inputs.at_s)
+    lifted: list[tuple[TripReason, str]] = []
+    for reset in resets:
+        kept = interlock.reset(settings.interlock, after, reading)
+        remaining = {trip.reason for trip in kept.trips}
+        lifted += [
+            (trip.reason, reset.actor) for trip in after.trips if trip.reason not in remaining
+        ]
+        after = kept
+    return after, tuple(lifted)
+
+
+def decide(
+    settings: CoolingSettings,
+    inputs: LoopInputs,
+    interlocks: InterlockState,
+    order: ManualOrder | None,
+    *,
+    now: Verdict,
+    lasted_s: float,
+) -> Verdict:
+    """The mode for this cycle. Interlock beats failsafe beats a person beats the policy."""
+    forcing = [trip for trip in interlocks.trips if trip.level >= TripLevel.SHED]
+    if forcing:
+        names = ", ".join(trip.reason.value.replace("_", " ") for trip in forcing)
+        return Verdict(mode=Mode.FAILSAFE, reason=f"interlock: {names}")
+    if inputs.unusable is not None:
+        return Verdict(mode=Mode.FAILSAFE, reason=inputs.unusable)
+    if now.mode is Mode.FAILSAFE and lasted_s < settings.failsafe_hold_s:
+        return now
+    if order is not None:
+        return Verdict(mode=Mode.MANUAL, reason="a person steers")
+    if inputs.substituted:
+        return Verdict(mode=Mode.AUTO, reason="supply sensor failed; the sleds' inlets stand in")
+    return Verdict(mode=Mode.AUTO, reason="")
+
+
+def told(
+    interlocks: InterlockState, before: tuple[LoopTrip, ...], cause: str
+) -> tuple[LoopTrip, ...]:
+    """Latched trips as the world sees them; each keeps the cause with which it came."""
+    causes = {trip.reason: trip.cause for trip in before}
+    return tuple(
+        LoopTrip(
+            reason=trip.reason,
+            since_unix_ns=round(trip.since_s * NS_PER_S),
+            level=trip.level,
+            cause=causes.get(trip.reason, cause),
+        )
+        for trip in interlocks.trips
+    )
+
+
+def _reading(
+    settings: CoolingSettings, inputs: LoopInputs, *, steering: bool, held: LoopSetpoints
+) -> InterlockReading:
+    expected_lpm = math.nan
+    if steering:
+        speeds = (held.pump_ratio,) * settings.pumps
+        expected_lpm = model.flow_for_pump_lpm(speeds, settings.model)
+    return InterlockReading(
+        leak=inputs.leak,
+        flow_ratio=inputs.flow_lpm / expected_lpm if expected_lpm > 0.0 else math.nan,
+        junction_c=inputs.junction_c,
+        return_c=inputs.return_c,
+        dew_margin_k=inputs.supply_c - inputs.dew_point_c,
+    )
