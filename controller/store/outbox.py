@@ -68,6 +68,18 @@ class Outbox:
             },
         )
 
+    def due(self, *, now_unix_ns: int) -> bool:
+        """Whether `claim` would find anything; takes no lock."""
+        found = (
+            select(DELIVERIES.c.id)
+            .where(
+                DELIVERIES.c.state == DeliveryState.PENDING.value,
+                DELIVERIES.c.next_attempt_at_unix_ns <= now_unix_ns,
+            )
+            .limit(1)
+        )
+        return self._connection.execute(found).first() is not None
+
     def claim(self, *, now_unix_ns: int, until_unix_ns: int, limit: int) -> list[Delivery]:
         """Pending deliveries that are due, urgent and oldest first; nobody else is given them
         before `until_unix_ns`, after which a claim that came to nothing is given again.
