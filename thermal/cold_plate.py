@@ -28,7 +28,7 @@ class ColdPlateSettings:
 
 def resistance_k_per_w(flow_lpm: FloatArray, settings: ColdPlateSettings) -> FloatArray:
     """Plate to mean fluid, shape of `flow_lpm`."""
-    flow = np.clip(flow_lpm, settings.stagnant_lpm, settings.knee_lpm)
+    flow = np.minimum(np.maximum(flow_lpm, settings.stagnant_lpm), settings.knee_lpm)
     result: FloatArray = settings.resistance_k_per_w * (flow / settings.knee_lpm) ** (
         -settings.low_flow_exponent
     )
@@ -60,5 +60,5 @@ def case_to_inlet_k_per_w(
 
 def open_share(blockage_ratio: FloatArray) -> FloatArray:
     """Flow at an unchanged pressure difference over clean flow; a blockage of 1 lets none pass."""
-    share: FloatArray = np.clip(1.0 - blockage_ratio, 0.0, 1.0)
+    share: FloatArray = np.minimum(np.maximum(1.0 - blockage_ratio, 0.0), 1.0)
     return share

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 
 _FILM_EXPONENT = 0.8
+# Below these a side counts as still: a power law of a subnormal flow would overflow.
+_NO_FLOW_LPM = 1e-6
 _NO_FLOW_W_PER_K = 1e-6
 
 
@@ -38,7 +40,7 @@ def ua_w_per_k(
     `fouling_ratio` is the share of the nominal UA lost to deposits (0.15 design, 0.3 alarm,
     0.5 failure): a fixed resistance, which therefore costs less at low flow.
     """
-    if hot_lpm <= 0.0 or cold_lpm <= 0.0:
+    if min(hot_lpm, cold_lpm) <= _NO_FLOW_LPM:
         return 0.0
     clean = 1.0 / settings.ua_w_per_k
     hot = clean * settings.hot_film_share * _film(hot_lpm / settings.hot_nominal_lpm)

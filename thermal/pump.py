@@ -68,7 +68,7 @@ def operating_point(
         low, high = (head, high) if excess > 0.0 else (low, head)
         step = head - excess / slope
         new_head = step if low < step < high else 0.5 * (low + high)
-        if abs(new_head - head) < 1e-7 * new_head:
+        if abs(new_head - head) < 1e-11 * new_head:
             break
         head = new_head
     return system.flow_lpm(new_head), new_head

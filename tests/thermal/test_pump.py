@@ -33,7 +33,7 @@ def test_affinity_laws_hold(speed: float, flow_lpm: float) -> None:
 def test_the_operating_point_balances_pumps_and_system(speeds: list[float]) -> None:
     flow, head = operating_point(CURVE, speeds, SYSTEM)
     given_lpm = sum(flow_at_head_lpm(CURVE, speed, head) for speed in speeds)
-    assert flow == pytest.approx(given_lpm, rel=1e-4, abs=1e-2)
+    assert flow == pytest.approx(given_lpm, rel=1e-4, abs=2e-2)
     assert 0.0 <= head <= CURVE.shutoff_kpa * max(speeds) ** 2 + 1e-9
 
 

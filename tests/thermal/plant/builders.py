@@ -1,6 +1,6 @@
 """Small plants for tests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,8 @@ from thermal.plant.settings import PlantSettings
 from thermal.plant.state import Actuators
 
 IDLE_W, PEAK_W = 180.0, 1000.0
+COARSE = replace(PlantSettings(), longest_step_s=1.0)
+"""For what settles over minutes; four times cheaper than the default step."""
 
 
 def make_plant(

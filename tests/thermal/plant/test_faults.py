@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from tests.thermal.plant.builders import Load, make_actuators, make_plant, run
+from tests.thermal.plant.builders import COARSE, Load, make_actuators, make_plant, run
 
 
 def test_a_blocked_plate_heats_its_chip_and_no_other_much() -> None:
-    plant = run(make_plant(), 300.0, dt_s=1.0)
+    plant = run(make_plant(COARSE), 300.0, dt_s=1.0)
     before = plant.junction_c.copy()
     plant.faults.chip_blockage_ratio[5] = 0.8
     run(plant, 60.0, dt_s=1.0)
@@ -15,7 +15,7 @@ def test_a_blocked_plate_heats_its_chip_and_no_other_much() -> None:
 
 
 def test_a_fouled_plate_heats_its_chip_in_proportion() -> None:
-    plant = run(make_plant(), 300.0, dt_s=1.0)
+    plant = run(make_plant(COARSE), 300.0, dt_s=1.0)
     before = plant.junction_c.copy()
     plant.faults.chip_resistance_ratio[5] = 1.2
     run(plant, 60.0, dt_s=1.0)
@@ -53,11 +53,11 @@ def test_a_stuck_valve_ignores_commands() -> None:
 
 
 def test_fouling_and_warmer_facility_water_warm_the_supply() -> None:
-    base = run(make_plant(), 600.0, dt_s=1.0).supply_c
-    fouled = make_plant()
+    base = run(make_plant(COARSE), 600.0, dt_s=1.0).supply_c
+    fouled = make_plant(COARSE)
     fouled.faults.fouling_ratio = 0.3
     assert run(fouled, 600.0, dt_s=1.0).supply_c > base + 1.0
-    warmer = make_plant()
+    warmer = make_plant(COARSE)
     warmer.faults.facility_offset_k = 4.0
     assert run(warmer, 600.0, dt_s=1.0).supply_c == pytest.approx(base + 4.0, abs=0.3)
 
@@ -97,7 +97,7 @@ def test_humid_air_raises_the_dew_point() -> None:
 
 
 def test_a_colder_night_cools_the_facility_water() -> None:
-    plant = run(make_plant(), 300.0, dt_s=1.0)
+    plant = run(make_plant(COARSE), 300.0, dt_s=1.0)
     day_c = plant.primary_supply_c
     plant.weather.wet_bulb_c -= 6.0
     run(plant, 900.0, dt_s=1.0)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.thermal.plant.builders import Load, make_actuators, make_plant, run
+from tests.thermal.plant.builders import COARSE, Load, make_actuators, make_plant, run
 from thermal.plant.loop import LoopPlant
 from thermal.plant.settings import PlantSettings
 from thermal.plant.state import Actuators
@@ -23,14 +23,14 @@ def test_settled_heat_in_equals_heat_out_within_a_tenth_of_a_percent(
 ) -> None:
     load = Load(utilization_ratio=utilization)
     plant = run(
-        make_plant(), 2000.0, load=load, actuators=make_actuators(valve_ratio=valve), dt_s=1.0
+        make_plant(COARSE), 2000.0, load=load, actuators=make_actuators(valve_ratio=valve), dt_s=1.0
     )
     assert plant.heat_removed_w == pytest.approx(heat_in_w(plant, load), rel=1e-3)
 
 
 def test_design_point_is_the_published_one() -> None:
     """1 kW, about 40 C supply, 1.5 l/min: return 50 C and junction 74 C (tuned reference loop)."""
-    plant = run(make_plant(), 900.0, dt_s=1.0)
+    plant = run(make_plant(COARSE), 900.0, dt_s=1.0)
     assert plant.secondary_flow_lpm == pytest.approx(540.0, rel=0.03)
     assert plant.return_c - plant.supply_c == pytest.approx(9.7, abs=0.5)
     assert plant.junction_c.mean() - plant.supply_c == pytest.approx(33.7, abs=0.7)
@@ -78,9 +78,9 @@ def test_every_flow_down_to_zero_is_stable(
 
 
 def test_more_pump_and_more_valve_cool_more() -> None:
-    base = run(make_plant(), 900.0, dt_s=1.0)
-    faster = run(make_plant(), 900.0, actuators=make_actuators(pump_ratio=1.0), dt_s=1.0)
-    wider = run(make_plant(), 900.0, actuators=make_actuators(valve_ratio=0.95), dt_s=1.0)
+    base = run(make_plant(COARSE), 900.0, dt_s=1.0)
+    faster = run(make_plant(COARSE), 900.0, actuators=make_actuators(pump_ratio=1.0), dt_s=1.0)
+    wider = run(make_plant(COARSE), 900.0, actuators=make_actuators(valve_ratio=0.95), dt_s=1.0)
     assert (faster.chip_flow_lpm > base.chip_flow_lpm).all()
     assert (faster.junction_c - faster.supply_c < base.junction_c - base.supply_c).all()
     assert wider.supply_c < base.supply_c
