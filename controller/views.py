@@ -1,0 +1,133 @@
+"""What the controller shows of a cooling loop each cycle; the web processes read it on LIVE."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from controller.cooling.control import LoopSetpoints, LoopTrip
+from controller.cooling.loop import LoopControl
+from controller.state.snapshot import FleetSnapshot
+from fleet.errors import MalformedMessageError
+from fleet.frame import FloatBlock
+
+
+class TripView(msgspec.Struct, frozen=True, kw_only=True):
+    """A latched interlock; `level` is hold, shed or off."""
+
+    reason: str
+    since_unix_ns: int
+    level: str
+    cause: str
+
+
+class LoopView(msgspec.Struct, frozen=True, kw_only=True):
+    """One loop at one cycle. `chips` and `sleds` hold float32 little-endian columns, rows of this
+    loop only, in the order of FleetMap; NaN where absent. `sled_age_s` is such a column, infinite
+    for a sled never heard; `cdu_age_s` is None for a CDU never heard.
+    """
+
+    loop: str
+    at_unix_ns: int
+    cycle: int
+    mode: str
+    mode_reason: str
+    mode_since_unix_ns: int
+    setpoints: dict[str, float]
+    cdu: dict[str, float | None]
+    pumps: list[dict[str, float | None]]
+    trips: list[TripView]
+    sensor_faults: dict[str, str]
+    chips: dict[str, bytes]
+    sleds: dict[str, bytes]
+    sled_age_s: bytes
+    cdu_age_s: float | None
+    counters: dict[str, int]
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(LoopView)
+
+
+def encode_view(view: LoopView) -> bytes:
+    return _encoder.encode(view)
+
+
+def decode_view(data: bytes) -> LoopView:
+    """Raises MalformedMessageError when the bytes are not a view."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise MalformedMessageError(f"not a view of a loop: {error}") from error
+
+
+def loop_view(
+    control: LoopControl, snapshot: FleetSnapshot, counters: Mapping[str, int]
+) -> LoopView:
+    fleet_map = snapshot.fleet_map
+    row = fleet_map.loop(control.loop_id)
+    chips, sleds = fleet_map.chips_in_loop(row), fleet_map.sleds_in_loop(row)
+    return LoopView(
+        loop=control.loop_id,
+        at_unix_ns=snapshot.at_unix_ns,
+        cycle=snapshot.cycle,
+        mode=control.mode.value,
+        mode_reason=control.mode_reason,
+        mode_since_unix_ns=control.mode_since_unix_ns,
+        setpoints=_setpoints(control.setpoints),
+        cdu={name: _value(column[row]) for name, column in snapshot.cdu.items()},
+        pumps=_pumps(snapshot.pump, row),
+        trips=_trips(control.trips),
+        sensor_faults={fault.sensor: fault.reason for fault in control.sensor_faults},
+        chips=_columns(snapshot.chip, chips),
+        sleds=_columns(snapshot.sled, sleds),
+        sled_age_s=snapshot.sled_age_s[sleds].astype("<f4").tobytes(),
+        cdu_age_s=_value(snapshot.cdu_age_s[row]),
+        counters=dict(counters),
+    )
+
+
+def _setpoints(setpoints: LoopSetpoints) -> dict[str, float]:
+    return {
+        "supply_c": setpoints.supply_c,
+        "valve_ratio": setpoints.valve_ratio,
+        "pump_ratio": setpoints.pump_ratio,
+        "flow_lpm": setpoints.flow_lpm,
+    }
+
+
+def _trips(trips: Iterable[LoopTrip]) -> list[TripView]:
+    return [
+        TripView(
+            reason=trip.reason.value,
+            since_unix_ns=trip.since_unix_ns,
+            level=trip.level.name.lower(),
+            cause=trip.cause,
+        )
+        for trip in trips
+    ]
+
+
+def _pumps(columns: Mapping[str, FloatBlock], row: int) -> list[dict[str, float | None]]:
+    """Pumps that have said something; the columns have rows for more than a CDU may have."""
+    table = {name: column[row] for name, column in columns.items()}
+    pumps = next(iter(table.values())).shape[0]
+    shown = [
+        {name: _value(column[pump]) for name, column in table.items()} for pump in range(pumps)
+    ]
+    while shown and all(value is None for value in shown[-1].values()):
+        shown.pop()
+    return shown
+
+
+def _columns(columns: Mapping[str, FloatBlock], rows: slice) -> dict[str, bytes]:
+    return {
+        name: column[rows].astype("<f4", copy=False).tobytes() for name, column in columns.items()
+    }
+
+
+def _value(number: np.floating) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None
