@@ -1,4 +1,4 @@
-"""What a chip and a sled are made of, by generation: settings with unit and source, never constants."""
+"""What a chip and a sled are made of: settings with unit and source, never constants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,7 +80,7 @@ class SledSettings:
     """First-level NeuronSwitch."""
     regulator_loss_ratio: float = 0.06
     other_liquid_ratio: float = 0.3
-    """Share of what is not chips that cold plates carry: 85..90 % of a rack's heat with the chips."""
+    """Of what is not chips, on cold plates; with the chips 85..90 % of the sled's heat."""
     standby_w: float = 25.0
     """BMC of a sled that is switched off."""
     vcpus: int = 64

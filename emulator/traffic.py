@@ -210,7 +210,7 @@ class TrafficSettings:
     )
     prompt_tail: tuple[float, float] = (0.0004, 14_050.0)
     """Share of requests drawn evenly between the last quantile and this maximum."""
-    output_tokens: tuple[float, ...] = (7, 36, 70, 86, 100, 129, 380, 405, 430, 465, 601, 1_000)
+    output_tokens: tuple[float, ...] = (*(7, 36, 70, 86, 100, 129, 325, 400, 425, 460, 601, 1_000),)
 
 
 class GeneratedTraffic:

@@ -1,0 +1,113 @@
+"""Power of chips from what they execute, and how chips protect themselves; arrays [chips]."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from emulator.settings import ChipLimitSettings, ChipPowerSettings, SkuSettings
+from thermal.arrays import BoolArray, FloatArray
+
+
+def leakage_w(power: ChipPowerSettings, junction_c: FloatArray | float) -> FloatArray:
+    """P exp(k (Tj - Tref))."""
+    rise_k = np.asarray(junction_c) - power.leakage_reference_c
+    leaked: FloatArray = power.leakage_w * np.exp(power.leakage_per_k * rise_k)
+    return leaked
+
+
+def static_w(power: ChipPowerSettings, junction_c: FloatArray) -> FloatArray:
+    """Drawn without work; `idle_w` at `idle_junction_c`."""
+    at_idle = leakage_w(power, power.idle_junction_c)
+    drawn: FloatArray = power.idle_w - at_idle + leakage_w(power, junction_c)
+    return drawn
+
+
+def dynamic_w(
+    power: ChipPowerSettings, tensor_ratio: FloatArray, hbm_ratio: FloatArray
+) -> FloatArray:
+    """Drawn by work, above `static_w`."""
+    return power.tensor_w * tensor_ratio + power.hbm_w * hbm_ratio
+
+
+def thermal_speed_ratio(limits: ChipLimitSettings, junction_c: FloatArray) -> FloatArray:
+    """Clock that the junction allows: 1 up to `throttle_c`, falling to the floor at `trip_c`."""
+    share = (junction_c - limits.throttle_c) / (limits.trip_c - limits.throttle_c)
+    slowed = 1.0 - (1.0 - limits.throttle_floor_ratio) * share
+    return np.clip(slowed, limits.throttle_floor_ratio, 1.0)
+
+
+@dataclass(slots=True, kw_only=True)
+class ChipBank:
+    """All chips of the hall. `protect` before work is served, `draw` after it is executed."""
+
+    sku: SkuSettings
+    powered: BoolArray
+    tripped: BoolArray
+    """Stopped by heat, until the sled's next power-up."""
+    power_cap_w: FloatArray
+    speed_ratio: FloatArray
+    """Clock in force; work takes 1 / speed as long."""
+    tensor_ratio: FloatArray
+    hbm_ratio: FloatArray
+    power_w: FloatArray
+
+    @classmethod
+    def at_rest(cls, sku: SkuSettings, *, chips: int) -> Self:
+        return cls(
+            sku=sku,
+            powered=np.ones(chips, dtype=np.bool_),
+            tripped=np.zeros(chips, dtype=np.bool_),
+            power_cap_w=np.full(chips, sku.power.tdp_w),
+            speed_ratio=np.ones(chips),
+            tensor_ratio=np.zeros(chips),
+            hbm_ratio=np.zeros(chips),
+            power_w=np.full(chips, sku.power.idle_w),
+        )
+
+    @property
+    def usable(self) -> BoolArray:
+        return self.powered & ~self.tripped
+
+    def protect(
+        self, *, powered: BoolArray, cap_ratio: FloatArray, slow: FloatArray, junction_c: FloatArray
+    ) -> None:
+        """Take requests and temperatures, trip what is too hot, set the clocks.
+
+        `slow` is the share of its speed that a chip has left by a fault.
+        """
+        limits = self.sku.limits
+        # A chip that lost its power comes back without its trip.
+        self.tripped = (self.tripped & self.powered & powered) | (
+            powered & (junction_c >= limits.trip_c)
+        )
+        self.powered = powered
+        self.power_cap_w = cap_ratio * self.sku.power.tdp_w
+        # What the same work would draw at full clock, from the last step.
+        full_w = dynamic_w(self.sku.power, self.tensor_ratio, self.hbm_ratio) / self.speed_ratio
+        with np.errstate(divide="ignore", invalid="ignore"):
+            capped = np.where(full_w > 0.0, self.dynamic_budget_w(junction_c) / full_w, 1.0)
+        speed = np.minimum(capped, thermal_speed_ratio(limits, junction_c)) * slow
+        self.speed_ratio = np.clip(speed, limits.slowest_ratio, 1.0)
+
+    def dynamic_budget_w(self, junction_c: FloatArray) -> FloatArray:
+        """What work may draw under the cap."""
+        idle = static_w(self.sku.power, junction_c)
+        return np.maximum(self.power_cap_w - idle, 0.0)
+
+    def allowed_ratio(
+        self, tensor_ratio: FloatArray, hbm_ratio: FloatArray, junction_c: FloatArray
+    ) -> FloatArray:
+        """Share of the wanted work that fits under the cap and on a chip that works."""
+        wanted = dynamic_w(self.sku.power, tensor_ratio, hbm_ratio)
+        budget = self.dynamic_budget_w(junction_c)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(wanted > budget, budget / wanted, 1.0)
+        return np.where(self.usable, share, 0.0)
+
+    def draw(self, tensor_ratio: FloatArray, hbm_ratio: FloatArray, junction_c: FloatArray) -> None:
+        """Set utilizations and power from what was executed; 0 W without power."""
+        self.tensor_ratio = np.where(self.usable, tensor_ratio, 0.0)
+        self.hbm_ratio = np.where(self.usable, hbm_ratio, 0.0)
+        work_w = dynamic_w(self.sku.power, self.tensor_ratio, self.hbm_ratio)
+        self.power_w = np.where(self.powered, static_w(self.sku.power, junction_c) + work_w, 0.0)
