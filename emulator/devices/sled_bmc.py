@@ -1,0 +1,341 @@
+"""The baseboard management controller of a sled: sensors, power limits, leak detectors, power."""
+
+import math
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from emulator.devices.answer import Answer
+from emulator.devices.hall import Hall
+from emulator.devices.redfish import (
+    ENABLED,
+    ROOT,
+    Action,
+    Collection,
+    Node,
+    RedfishService,
+    Resource,
+    identity,
+    link,
+    service_root,
+    static,
+)
+from emulator.devices.redfish_rules import Number, Written
+from emulator.readings import SledReadings, SledRequests
+from emulator.settings import sku_of
+from fleet.metrics import LeakState
+
+CHASSIS: Final = f"{ROOT}/Chassis/Sled"
+SYSTEM: Final = f"{ROOT}/Systems/Sled"
+LEAK_DETECTION: Final = f"{CHASSIS}/ThermalSubsystem/LeakDetection"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BmcSettings:
+    """Thresholds that the BMC reports. Estimates."""
+
+    die_caution_c: float = 90.0
+    die_critical_c: float = 95.0
+    hbm_caution_c: float = 95.0
+    hbm_critical_c: float = 105.0
+    outlet_caution_c: float = 60.0
+    outlet_critical_c: float = 65.0
+    lowest_cap_ratio: float = 0.1
+    """Of rated power: lower limits are refused, since a chip can not idle below them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sensor:
+    id: str
+    name: str
+    type: str
+    units: str
+    span: tuple[float, float]
+    read: Callable[[SledReadings], float]
+    caution: float | None = None
+    critical: float | None = None
+
+
+class SledBmc:
+    """Redfish service of one sled. The BMC has standby power: it answers when the sled is off."""
+
+    def __init__(self, hall: Hall, row: int, settings: BmcSettings | None = None) -> None:
+        self._hall = hall
+        self._row = row
+        self._settings = settings or BmcSettings()
+        self._chips = int(hall.fleet_map.chips_of_sled[row])
+        self._rated_w = sku_of(hall.fleet_map).power.tdp_w
+        self.service = RedfishService(self._nodes())
+
+    def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:
+        return self.service.handle(method, target, body)
+
+    def request(self, method: str, target: str, body: bytes | None = None) -> tuple[int, bytes]:
+        return self.service.request(method, target, body)
+
+    def _readings(self) -> SledReadings:
+        return self._hall.sled_readings(self._row)
+
+    def _requests(self) -> SledRequests:
+        return self._hall.sled_requests(self._row)
+
+    def _nodes(self) -> tuple[Node, ...]:
+        sled_id = self._hall.fleet_map.sled_ids[self._row]
+        sensors = [
+            _sensor_resource(sensor, self._readings)
+            for sensor in _sensors(self._settings, self._chips, self._rated_w)
+        ]
+        controls = [self._control(chip) for chip in range(self._chips)]
+        return (
+            *service_root(
+                f"BMC of sled {sled_id}",
+                str(uuid.uuid5(uuid.NAMESPACE_URL, f"isotherm:{sled_id}")),
+                {"Chassis": f"{ROOT}/Chassis", "Systems": f"{ROOT}/Systems"},
+            ),
+            Collection(f"{ROOT}/Chassis", "Chassis", "Chassis", [_chassis(sled_id)]),
+            Collection(f"{CHASSIS}/Sensors", "Sensor", "Sensors", sensors),
+            Collection(f"{CHASSIS}/Controls", "Control", "Controls", controls),
+            _thermal_subsystem(),
+            static(
+                LEAK_DETECTION,
+                "LeakDetection.v1_1_0",
+                "Leak detection",
+                {"Status": ENABLED, "LeakDetectors": link(f"{LEAK_DETECTION}/LeakDetectors")},
+            ),
+            Collection(
+                f"{LEAK_DETECTION}/LeakDetectors",
+                "LeakDetector",
+                "Leak detectors",
+                [self._leak_detector(place) for place in range(len(self._readings().leak))],
+            ),
+            Collection(f"{ROOT}/Systems", "ComputerSystem", "Systems", [self._system(sled_id)]),
+            Action(
+                path=f"{SYSTEM}/Actions/ComputerSystem.Reset",
+                parameter="ResetType",
+                allowed=("On", "ForceOff", "GracefulShutdown"),
+                act=self._reset,
+            ),
+        )
+
+    def _control(self, chip: int) -> Resource:
+        path = f"{CHASSIS}/Controls/TRN{chip}_Power_Limit"
+        lowest_w = self._settings.lowest_cap_ratio * self._rated_w
+        fixed = {
+            **identity(path, "Control.v1_6_0", f"TRN{chip} power limit"),
+            "ControlType": "Power",
+            "ControlMode": "Automatic",
+            "SetPointUnits": "W",
+            "AllowableMin": lowest_w,
+            "AllowableMax": self._rated_w,
+            "Status": ENABLED,
+        }
+
+        def render() -> bytes:
+            set_point_w = round(self._requests().power_cap_ratio[chip] * self._rated_w, 3)
+            power_w = number(self._readings().chip_power_w[chip])
+            return msgspec.json.encode(
+                {**fixed, "SetPoint": set_point_w, "Sensor": {"Reading": power_w}}
+            )
+
+        def write(written: Written) -> None:
+            self._requests().cap_power(chip, float(written["SetPoint"]) / self._rated_w)
+
+        rules = {"SetPoint": Number(low=lowest_w, high=self._rated_w, unit="W")}
+        return Resource(path=path, render=render, rules=rules, write=write)
+
+    def _leak_detector(self, place: int) -> Resource:
+        return leak_detector(
+            f"{LEAK_DETECTION}/LeakDetectors/{place + 1}", lambda: self._readings().leak[place]
+        )
+
+    def _system(self, sled_id: str) -> Resource:
+        target = f"{SYSTEM}/Actions/ComputerSystem.Reset"
+        fixed = {
+            **identity(SYSTEM, "ComputerSystem.v1_23_0", f"Sled {sled_id}"),
+            "SystemType": "Physical",
+            "Links": {"Chassis": [link(CHASSIS)]},
+            "Actions": {
+                "#ComputerSystem.Reset": {
+                    "target": target,
+                    "ResetType@Redfish.AllowableValues": ["On", "ForceOff", "GracefulShutdown"],
+                }
+            },
+        }
+
+        def render() -> bytes:
+            powered = self._readings().powered
+            status = {"State": "Enabled" if powered else "StandbyOffline", "Health": "OK"}
+            state = "On" if powered else "Off"
+            return msgspec.json.encode({**fixed, "PowerState": state, "Status": status})
+
+        return Resource(path=SYSTEM, render=render)
+
+    def _reset(self, reset_type: str) -> None:
+        self._requests().powered = reset_type == "On"
+
+
+def number(value: float, digits: int = 6) -> float | None:
+    """A reading for JSON: null where the sensor shows nothing."""
+    return round(value, digits) if math.isfinite(value) else None
+
+
+def leak_detector(path: str, state: Callable[[], LeakState]) -> Resource:
+    """A moisture rope with one DetectorState."""
+    fixed = {
+        **identity(path, "LeakDetector.v1_6_0", f"Leak detector {path.rsplit('/', 1)[1]}"),
+        "LeakDetectorType": "Moisture",
+    }
+    healths = {LeakState.WARNING: "Warning", LeakState.CRITICAL: "Critical"}
+    states = {LeakState.UNAVAILABLE: "UnavailableOffline", LeakState.ABSENT: "Absent"}
+
+    def render() -> bytes:
+        now = state()
+        status = {"State": states.get(now, "Enabled"), "Health": healths.get(now, "OK")}
+        return msgspec.json.encode({**fixed, "DetectorState": now.value, "Status": status})
+
+    return Resource(path=path, render=render)
+
+
+def _chassis(sled_id: str) -> Resource:
+    return static(
+        CHASSIS,
+        "Chassis.v1_26_0",
+        f"Sled {sled_id}",
+        {
+            "ChassisType": "Sled",
+            "Status": ENABLED,
+            "Sensors": link(f"{CHASSIS}/Sensors"),
+            "Controls": link(f"{CHASSIS}/Controls"),
+            "ThermalSubsystem": link(f"{CHASSIS}/ThermalSubsystem"),
+            "Links": {"ComputerSystems": [link(SYSTEM)]},
+        },
+    )
+
+
+def _thermal_subsystem() -> Resource:
+    return static(
+        f"{CHASSIS}/ThermalSubsystem",
+        "ThermalSubsystem.v1_3_2",
+        "Thermal subsystem",
+        {"Status": ENABLED, "LeakDetection": link(LEAK_DETECTION)},
+    )
+
+
+def _sensors(settings: BmcSettings, chips: int, rated_w: float) -> list[_Sensor]:
+    sensors = []
+    for chip in range(chips):
+        sensors += _chip_sensors(settings, chip, rated_w)
+    celsius = ("Temperature", "Cel", (-10.0, 120.0))
+    sensors += [
+        _Sensor(
+            id="Coolant_Inlet_Temp",
+            name="Coolant at the inlet",
+            type=celsius[0],
+            units=celsius[1],
+            span=celsius[2],
+            read=lambda seen: seen.inlet_c,
+        ),
+        _Sensor(
+            id="Coolant_Outlet_Temp",
+            name="Coolant at the outlet",
+            type=celsius[0],
+            units=celsius[1],
+            span=celsius[2],
+            read=lambda seen: seen.outlet_c,
+            caution=settings.outlet_caution_c,
+            critical=settings.outlet_critical_c,
+        ),
+        _Sensor(
+            id="Coolant_Flow",
+            name="Coolant flow",
+            type="LiquidFlowLPM",
+            units="L/min",
+            span=(0.0, 60.0),
+            read=lambda seen: seen.flow_lpm,
+        ),
+        _Sensor(
+            id="Sled_Power",
+            name="Sled power",
+            type="Power",
+            units="W",
+            span=(0.0, 12_000.0),
+            read=lambda seen: seen.sled_power_w,
+        ),
+    ]
+    return sensors
+
+
+def _chip_sensors(settings: BmcSettings, chip: int, rated_w: float) -> list[_Sensor]:
+    return [
+        _Sensor(
+            id=f"TRN{chip}_Die_Temp",
+            name=f"TRN{chip} die",
+            type="Temperature",
+            units="Cel",
+            span=(-10.0, 130.0),
+            read=lambda seen: seen.junction_c[chip],
+            caution=settings.die_caution_c,
+            critical=settings.die_critical_c,
+        ),
+        _Sensor(
+            id=f"TRN{chip}_HBM_Temp",
+            name=f"TRN{chip} HBM",
+            type="Temperature",
+            units="Cel",
+            span=(-10.0, 130.0),
+            read=lambda seen: seen.hbm_c[chip],
+            caution=settings.hbm_caution_c,
+            critical=settings.hbm_critical_c,
+        ),
+        _Sensor(
+            id=f"TRN{chip}_Power",
+            name=f"TRN{chip} power",
+            type="Power",
+            units="W",
+            span=(0.0, 3.0 * rated_w),
+            read=lambda seen: seen.chip_power_w[chip],
+        ),
+        _Sensor(
+            id=f"TRN{chip}_HBM_Bandwidth",
+            name=f"TRN{chip} HBM bandwidth",
+            type="Percent",
+            units="%",
+            span=(0.0, 100.0),
+            read=lambda seen: 100.0 * seen.hbm_utilization_ratio[chip],
+        ),
+    ]
+
+
+def _sensor_resource(sensor: _Sensor, readings: Callable[[], SledReadings]) -> Resource:
+    """A sensor from a template made once, because each is read every second."""
+    path = f"{CHASSIS}/Sensors/{sensor.id}"
+    properties = {
+        **identity(path, "Sensor.v1_11_0", sensor.name),
+        "ReadingType": sensor.type,
+        "ReadingUnits": sensor.units,
+        "ReadingRangeMin": sensor.span[0],
+        "ReadingRangeMax": sensor.span[1],
+        "Thresholds": _thresholds(sensor),
+    }
+    template = msgspec.json.encode(properties).replace(b"%", b"%%")[:-1]
+    template += b',"Reading":%b,"Status":{"State":"%b","Health":"%b"}}'
+    read = sensor.read
+    caution = math.inf if sensor.caution is None else sensor.caution
+    critical = math.inf if sensor.critical is None else sensor.critical
+
+    def render() -> bytes:
+        value = read(readings())
+        if not math.isfinite(value):
+            return template % (b"null", b"UnavailableOffline", b"OK")
+        health = b"OK" if value < caution else b"Warning" if value < critical else b"Critical"
+        return template % (b"%.9g" % value, b"Enabled", health)
+
+    return Resource(path=path, render=render)
+
+
+def _thresholds(sensor: _Sensor) -> dict[str, object]:
+    limits = {"UpperCaution": sensor.caution, "UpperCritical": sensor.critical}
+    return {name: {"Reading": limit} for name, limit in limits.items() if limit is not None}
