@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -50,6 +50,8 @@ class Departure:
     placement: Placement
     since_unix_ns: int
     stopped_sleds: frozenset[str] = frozenset()
+    sent_at_unix_ns: int = 0
+    sends: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +132,13 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What placement proposes on one snapshot; `reasons` has a row for each job that waits."""
+    """What placement proposes on one snapshot.
+
+    `reasons` has a row for each job that waits, `rejects` for each that can never run.
+    """
 
     starts: tuple[Start, ...]
     stops: tuple[Stop, ...]
     moves: tuple[Move, ...]
     reasons: Mapping[str, tuple[str, ...]]
+    rejects: Mapping[str, str] = field(default_factory=dict)

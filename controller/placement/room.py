@@ -1,0 +1,88 @@
+"""Which chips are free, and where there is room for a gang."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.placement.feasible import Grounds, Shape, failed_check, sled_row
+from controller.placement.job import LIVE_STATES, Job, Placement
+from controller.placement.settings import PlacementSettings
+from controller.state.health import BoolArray
+from fleet.topology import FleetMap
+
+Counts = NDArray[np.int64]
+
+
+class Room:
+    """Free chips of a fleet while a plan is being made; `take` and `release` change it."""
+
+    def __init__(self, fleet_map: FleetMap, grounds: Grounds, settings: PlacementSettings) -> None:
+        self.fleet_map = fleet_map
+        self.grounds = grounds
+        self.failed = failed_check(grounds, settings)
+        self.usable: BoolArray = self.failed < 0
+        self._widest = int(fleet_map.chips_of_sled.max(initial=0))
+        # Parts that a narrow sled does not have count as taken.
+        self._taken = np.arange(self._widest) >= fleet_map.chips_of_sled[:, None]
+        self.free: Counts = fleet_map.chips_of_sled.astype(np.int64)
+        """Free chips of each sled, usable or not."""
+        self._servers = len(fleet_map.ultraservers)
+
+    def occupy(self, jobs: Iterable[Job]) -> None:
+        """Take what jobs hold, and what their earlier attempts have not given back."""
+        for job in jobs:
+            if job.placement is not None and job.state in LIVE_STATES:
+                self.take(job.placement)
+            for departure in job.departures:
+                self.take(departure.placement)
+
+    def take(self, placement: Placement) -> None:
+        for row, chips in self._rows(placement):
+            self._taken[row, chips] = True
+            self.free[row] = self._widest - int(self._taken[row].sum())
+
+    def clash(self, placement: Placement) -> str | None:
+        """The first sled of a placement on which a chip is taken or does not exist."""
+        for share in placement.shares:
+            row = sled_row(self.fleet_map, share.sled_id)
+            if row is None or max(share.chips, default=0) >= self._widest:
+                return share.sled_id
+            if self._taken[row, list(share.chips)].any():
+                return share.sled_id
+        return None
+
+    def free_chips(self, sled: int, count: int) -> tuple[int, ...]:
+        """The first `count` free chips of a sled."""
+        return tuple(int(chip) for chip in np.flatnonzero(~self._taken[sled])[:count])
+
+    def groups(self, shape: Shape, usable: BoolArray) -> Counts:
+        """Whole groups that each sled holds. A group larger than a sled needs empty sleds: then
+        an empty sled counts as one.
+        """
+        if shape.group_chips <= self._widest:
+            whole: Counts = np.where(usable, self.free // shape.group_chips, 0)
+            return whole
+        empty = usable & (self.free == self._widest)
+        return empty.astype(np.int64)
+
+    def by_server(self, per_sled: Counts) -> Counts:
+        """Sum over the sleds of each UltraServer."""
+        totals = np.bincount(
+            self.fleet_map.ultraserver_of_sled, weights=per_sled, minlength=self._servers
+        )
+        return totals.astype(np.int64)
+
+    def units_needed(self, shape: Shape) -> int:
+        """In the unit of `groups`: groups, or empty sleds for groups larger than one."""
+        if shape.group_chips <= self._widest:
+            return shape.groups
+        return shape.groups * -(-shape.group_chips // self._widest)
+
+    def _rows(self, placement: Placement) -> list[tuple[int, list[int]]]:
+        rows = []
+        for share in placement.shares:
+            row = sled_row(self.fleet_map, share.sled_id)
+            if row is not None:
+                rows.append((row, [chip for chip in share.chips if chip < self._widest]))
+        return rows
