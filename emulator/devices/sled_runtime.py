@@ -27,7 +27,7 @@ class _Share(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     gang: tuple[_Name, ...]
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     def __init__(self, status: int, title: str, detail: str) -> None:
         super().__init__(detail)
         self.status = status
@@ -63,22 +63,22 @@ class SledRuntime:
         """Answer to one request; never raises."""
         try:
             if not self._hall.sled_readings(self._row).powered:
-                raise _Refused(503, "Sled is off", f"{self._sled_id} is switched off")
+                raise _RefusedError(503, "Sled is off", f"{self._sled_id} is switched off")
             return self._route(method, target, body)
-        except _Refused as refused:
+        except _RefusedError as refused:
             return refused.answer()
 
     def _route(self, method: str, target: str, body: bytes | None) -> Answer:
         try:
             parts = urlsplit(target)
         except ValueError:
-            raise _Refused(404, "Not found", f"no resource at {target}") from None
+            raise _RefusedError(404, "Not found", f"no resource at {target}") from None
         path = parts.path.rstrip("/")
         if path == JOBS:
             return self._on_jobs(method)
         job_id = unquote(path.removeprefix(f"{JOBS}/"))
         if not path.startswith(f"{JOBS}/") or not 1 <= len(job_id) <= 200:
-            raise _Refused(404, "Not found", f"no resource at {path}; jobs are at {JOBS}")
+            raise _RefusedError(404, "Not found", f"no resource at {path}; jobs are at {JOBS}")
         match method:
             case "PUT":
                 return self._start(job_id, body)
@@ -100,7 +100,7 @@ class SledRuntime:
     def _one(self, job_id: str) -> Answer:
         spec = self._hall.sled_requests(self._row).jobs.get(job_id)
         if spec is None:
-            raise _Refused(404, "Not found", f"{self._sled_id} runs no job {job_id}")
+            raise _RefusedError(404, "Not found", f"{self._sled_id} runs no job {job_id}")
         jobs = self._hall.sled_readings(self._row).jobs
         running = next((job for job in jobs if job.job_id == job_id), None)
         return Answer(status=200, body=msgspec.json.encode(_described(spec, running)))
@@ -129,12 +129,12 @@ class SledRuntime:
             (len(set(share.gang)) != len(share.gang), "gang names a sled twice"),
         ):
             if wrong:
-                raise _Refused(422, "Share can not run here", detail)
+                raise _RefusedError(422, "Share can not run here", detail)
         return JobSpec(
             job_id=job_id,
             attempt=share.attempt,
             model=share.model,
-            chips=tuple(sorted(share.chips)),
+            chips=share.chips,
             tensor_parallel=share.tensor_parallel,
             gang=share.gang,
         )
@@ -142,7 +142,7 @@ class SledRuntime:
     def _admit(self, spec: JobSpec, known: JobSpec | None) -> None:
         """Refuse a share whose chips are held, or that would undo a newer attempt."""
         if known is not None and spec.attempt <= known.attempt:
-            raise _Refused(
+            raise _RefusedError(
                 409,
                 "Attempt is not newer",
                 f"job {spec.job_id} runs attempt {known.attempt} with another share; stop it or"
@@ -153,7 +153,9 @@ class SledRuntime:
             busy = set(other.chips) & set(spec.chips)
             if busy and other.job_id != spec.job_id:
                 chips = ", ".join(str(chip) for chip in sorted(busy))
-                raise _Refused(409, "Chips busy", f"chips {chips} are held by job {other.job_id}")
+                raise _RefusedError(
+                    409, "Chips busy", f"chips {chips} are held by job {other.job_id}"
+                )
 
     def _stop(self, job_id: str, query: str) -> Answer:
         """`?attempt=n` leaves a later attempt alone."""
@@ -170,14 +172,14 @@ def _decoded(body: bytes | None) -> _Share:
     try:
         return _decoder.decode(body or b"")
     except msgspec.ValidationError as error:
-        raise _Refused(422, "Share can not run here", str(error)) from None
+        raise _RefusedError(422, "Share can not run here", str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _Refused(400, "Malformed JSON", str(error)) from None
+        raise _RefusedError(400, "Malformed JSON", str(error)) from None
 
 
 def _attempt(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 19:
-        raise _Refused(400, "Malformed query", f"attempt={text} is not a count")
+        raise _RefusedError(400, "Malformed query", f"attempt={text} is not a count")
     return int(text)
 
 
@@ -202,7 +204,7 @@ def _described(spec: JobSpec, running: RunningJob | None) -> dict[str, object]:
 
 
 def _not_allowed(method: str, path: str, allow: str) -> Answer:
-    body = _Refused(405, "Method not allowed", f"{path} does not take {method}").answer().body
+    body = _RefusedError(405, "Method not allowed", f"{path} does not take {method}").answer().body
     return Answer(status=405, body=body, headers=(("Allow", allow),))
 
 

@@ -1,0 +1,398 @@
+"""The `neuron-monitor` of a sled: one JSON object a line, with the groups that are due.
+
+Field names, nesting and meanings follow the AWS Neuron guide to neuron-monitor. Counts of
+executions and errors are those of the period; ECC counts are cumulative. Groups that are not due
+are left out of a report, as the real tool does.
+"""
+
+import hashlib
+import math
+import uuid
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from emulator.devices.hall import Hall
+from emulator.readings import PERCENTILES, RunningJob, SledReadings
+from emulator.settings import SledSettings, sku_of
+from fleet.clock import NS_PER_S
+
+CORES_PER_LOGICAL: Final = 2
+"""Logical NeuronCore configuration of Trn3: two physical cores make a logical one."""
+
+_MIB: Final = 2**20
+_GIB: Final = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Periods:
+    """Seconds between two reports of a group: the tool's `period` setting, whose default is 5 s."""
+
+    report_s: float = 1.0
+    """Reports are written at this rate at the most."""
+    neuroncore_counters_s: float = 1.0
+    execution_stats_s: float = 1.0
+    memory_used_s: float = 1.0
+    neuron_runtime_vcpu_usage_s: float = 5.0
+    neuron_hw_counters_s: float = 2.0
+    vcpu_usage_s: float = 5.0
+    memory_info_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """What the tool says of the host. There is no such instance type: nobody shall take the
+    emulated for the real.
+    """
+
+    instance_type: str = "trn3.emulated"
+    zone: str = "us-east-2c"
+    zone_id: str = "use2-az3"
+    region: str = "us-east-2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeMemory:
+    """Where the runtime's bytes go. Estimates."""
+
+    host_dma_bytes: int = 32 * _MIB
+    core_code_bytes: int = 384 * _MIB
+    core_scratchpad_bytes: int = 1 * _GIB
+    core_runtime_bytes: int = 64 * _MIB
+    constants_ratio: float = 0.85
+    """Weights, of what the three above leave; the rest is tensors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeuronMonitorSettings:
+    periods: Periods = field(default_factory=Periods)
+    instance: Instance = field(default_factory=Instance)
+    memory: RuntimeMemory = field(default_factory=RuntimeMemory)
+    host: SledSettings = field(default_factory=SledSettings)
+    device_latency_ratio: float = 0.93
+    """Estimate: share of an execution's latency that the device takes."""
+    user_ratio: float = 0.8
+    """Estimate: share of busy vCPU time that is not the kernel's."""
+    switches_per_vcpu_s: float = 2_000.0
+    """Estimate: context switches a second of a busy vCPU."""
+
+
+class NeuronMonitor:
+    """One run of the tool on one sled. Every reader starts its own, as with the real command.
+
+    A sled that is off has no host to run it, so it gives no lines.
+    """
+
+    def __init__(self, hall: Hall, row: int, settings: NeuronMonitorSettings | None = None) -> None:
+        self._hall = hall
+        self._row = row
+        self._settings = settings or NeuronMonitorSettings()
+        fanout = hall.fleet_map.ultraservers[int(hall.fleet_map.ultraserver_of_sled[row])].fanout
+        self._cores_per_chip = fanout.cores_per_chip // CORES_PER_LOGICAL
+        self._fixed = _fixed_sections(hall, row, self._settings.instance, self._cores_per_chip)
+        self._chip_texts = [
+            _ChipTexts(chip, self._cores_per_chip) for chip in range(fanout.chips_per_sled)
+        ]
+        self._schedule = _Schedule(self._settings.periods)
+        self._counted: dict[tuple[str, int], tuple[int, int]] | None = None
+        self._report_at_ns: int | None = None
+
+    def read_lines(self) -> list[bytes]:
+        """Complete lines since the last call, at most one, with its line feed. Never blocks."""
+        seen = self._hall.sled_readings(self._row)
+        if not seen.powered:
+            self._counted, self._report_at_ns = {}, None
+            self._schedule.restart()
+            return []
+        report_ns = round(self._settings.periods.report_s * _ALMOST * NS_PER_S)
+        if self._report_at_ns is not None and seen.at_unix_ns - self._report_at_ns < report_ns:
+            return []
+        self._report_at_ns = seen.at_unix_ns
+        return [self._report(seen)]
+
+    def _report(self, seen: SledReadings) -> bytes:
+        due = self._schedule.due(seen.at_unix_ns)
+        runtimes = ",".join([self._runtime(job, seen, due) for job in seen.jobs])
+        if "execution_stats" in due or self._counted is None:
+            self._counted = {
+                (job.job_id, job.attempt): (job.completed_total, job.errors_total)
+                for job in seen.jobs
+            }
+        text = (
+            f'{{"neuron_runtime_data":[{runtimes}],"system_data":{{{self._system(seen, due)}}},'
+            f"{self._fixed}}}\n"
+        )
+        return text.encode()
+
+    # --- one Neuron process ----------------------------------------------------------------------
+
+    def _runtime(self, job: RunningJob, seen: SledReadings, due: Mapping[str, float]) -> str:
+        groups = []
+        if (period := due.get("neuroncore_counters")) is not None:
+            groups.append(_group("neuroncore_counters", period, self._core_counters(job, seen)))
+        if (period := due.get("execution_stats")) is not None:
+            groups.append(_group("execution_stats", period, self._execution_stats(job)))
+        if (period := due.get("memory_used")) is not None:
+            groups.append(_group("memory_used", period, self._memory_used(job, seen)))
+        if (period := due.get("neuron_runtime_vcpu_usage")) is not None:
+            share = 100.0 * seen.vcpu_ratio / len(seen.jobs)
+            user = self._settings.user_ratio * share
+            usage = f'"vcpu_usage":{{"user":{user:.2f},"system":{share - user:.2f}}}'
+            groups.append(_group("neuron_runtime_vcpu_usage", period, usage))
+        return (
+            f'{{"pid":{_pid(job)},"address":"","neuron_runtime_tag":{_quoted(job.job_id)},'
+            f'"error":"","report":{{{",".join(groups)}}}}}'
+        )
+
+    def _core_counters(self, job: RunningJob, seen: SledReadings) -> str:
+        in_use = []
+        for chip in job.chips:
+            percent = f"{100.0 * _finite(seen.core_utilization_ratio[chip]):.3f}"
+            flops = str(int(_finite(seen.flop_per_s[chip]) / self._cores_per_chip))
+            in_use.append(self._chip_texts[chip].counters(percent, flops))
+        return f'"neuroncores_in_use":{{{",".join(in_use)}}}'
+
+    def _execution_stats(self, job: RunningJob) -> str:
+        completed, errors = self._since_last(job)
+        total = device = "null"
+        if job.latency_s is not None:
+            total = _latencies(job.latency_s, 1.0)
+            device = _latencies(job.latency_s, self._settings.device_latency_ratio)
+        return (
+            f'"error_summary":{{"generic":0,"numerical":0,"transient":0,"model":0,'
+            f'"runtime":{errors},"hardware":0}},'
+            f'"execution_summary":{{"completed":{completed},"completed_with_err":{errors},'
+            '"completed_with_num_err":0,"timed_out":0,"incorrect_input":0,"failed_to_queue":0},'
+            f'"latency_stats":{{"total_latency":{total},"device_latency":{device}}}'
+        )
+
+    def _since_last(self, job: RunningJob) -> tuple[int, int]:
+        """Executions and errors of the period.
+
+        The tool counts from its own start: what ran before is not in its first report.
+        """
+        now = (job.completed_total, job.errors_total)
+        if self._counted is None:
+            return (0, 0)
+        before = self._counted.get((job.job_id, job.attempt), (0, 0))
+        return max(0, now[0] - before[0]), max(0, now[1] - before[1])
+
+    def _memory_used(self, job: RunningJob, seen: SledReadings) -> str:
+        memory, device_bytes, breakdown = self._settings.memory, 0, []
+        for chip in job.chips:
+            chip_bytes = seen.device_memory_bytes[chip]
+            device_bytes += chip_bytes
+            usage = _core_memory(memory, chip_bytes // self._cores_per_chip)
+            breakdown.append(self._chip_texts[chip].memory(usage))
+        dma = min(memory.host_dma_bytes, job.host_bytes)
+        return (
+            f'"loaded_models":[{self._loaded_model(job, device_bytes)}],'
+            f'"neuron_runtime_used_bytes":{{"host":{job.host_bytes},"neuron_device":{device_bytes},'
+            f'"usage_breakdown":{{"host":{{"application_memory":{job.host_bytes - dma},'
+            f'"constants":0,"dma_buffers":{dma},"tensors":0}},'
+            f'"neuroncore_memory_usage":{{{",".join(breakdown)}}}}}}}'
+        )
+
+    def _loaded_model(self, job: RunningJob, device_bytes: int) -> str:
+        chip = min(job.chips, default=0)
+        return (
+            f'{{"name":{_quoted(job.model)},"uuid":"{_model_uuid(job.job_id)}","model_id":10001,'
+            f'"is_running":true,"subgraphs":{{"sg_00":{{"memory_used_bytes":'
+            f'{{"host":{job.host_bytes},"neuron_device":{device_bytes}}},'
+            f'"neuroncore_index":{chip * self._cores_per_chip},"neuron_device_index":{chip}}}}}}}'
+        )
+
+    # --- the host --------------------------------------------------------------------------------
+
+    def _system(self, seen: SledReadings, due: Mapping[str, float]) -> str:
+        groups = []
+        if (period := due.get("neuron_hw_counters")) is not None:
+            groups.append(_group("neuron_hw_counters", period, _hardware_counters(seen)))
+        if (period := due.get("vcpu_usage")) is not None:
+            groups.append(_group("vcpu_usage", period, self._vcpu_usage(seen, period)))
+        if (period := due.get("memory_info")) is not None:
+            usage = (
+                f'"memory_total_bytes":{self._settings.host.memory_bytes},'
+                f'"memory_used_bytes":{seen.memory_used_bytes},'
+                '"swap_total_bytes":0,"swap_used_bytes":0'
+            )
+            groups.append(_group("memory_info", period, usage))
+        return ",".join(groups)
+
+    def _vcpu_usage(self, seen: SledReadings, period_s: float) -> str:
+        busy = 100.0 * min(max(_finite(seen.vcpu_ratio), 0.0), 1.0)
+        user = self._settings.user_ratio * busy
+        usage = (
+            f'{{"user":{user:.2f},"nice":0,"system":{busy - user:.2f},"idle":{100.0 - busy:.2f},'
+            '"io_wait":0,"irq":0,"soft_irq":0}'
+        )
+        vcpus = self._settings.host.vcpus
+        rate = self._settings.switches_per_vcpu_s * vcpus * (0.05 + busy / 100.0)
+        each = ",".join([f'"{vcpu}":{usage}' for vcpu in range(vcpus)])
+        return (
+            f'"average_usage":{usage},"usage_data":{{{each}}},'
+            f'"context_switch_count":{round(rate * period_s)}'
+        )
+
+
+_ALMOST: Final = 0.9
+"""Of a period: a reading that comes this early still belongs to the next report."""
+
+
+class _Schedule:
+    """Which groups are due, and the seconds since each was last reported."""
+
+    def __init__(self, periods: Periods) -> None:
+        self._report_s = periods.report_s
+        self._period_s = {
+            name: getattr(periods, f"{name}_s")
+            for name in (
+                "neuroncore_counters",
+                "execution_stats",
+                "memory_used",
+                "neuron_runtime_vcpu_usage",
+                "neuron_hw_counters",
+                "vcpu_usage",
+                "memory_info",
+            )
+        }
+        self._last_ns: dict[str, int] = {}
+
+    def restart(self) -> None:
+        self._last_ns = {}
+
+    def due(self, at_unix_ns: int) -> dict[str, float]:
+        slack_s = (1.0 - _ALMOST) * self._report_s
+        due = {}
+        for name, period_s in self._period_s.items():
+            last_ns = self._last_ns.get(name)
+            elapsed_s = period_s if last_ns is None else (at_unix_ns - last_ns) / NS_PER_S
+            if elapsed_s >= period_s - slack_s:
+                due[name] = elapsed_s
+                self._last_ns[name] = at_unix_ns
+        return due
+
+
+class _ChipTexts:
+    """JSON of one chip's logical cores, made once but for its numbers."""
+
+    def __init__(self, chip: int, cores: int) -> None:
+        numbers = range(chip * cores, (chip + 1) * cores)
+        self._counters = ",".join(_counters_template(core) for core in numbers)
+        self._memory = ",".join(f'"{core}":%(usage)s' for core in numbers)
+
+    def counters(self, percent: str, flops: str) -> str:
+        return self._counters % {"percent": percent, "flops": flops}
+
+    def memory(self, usage: str) -> str:
+        return self._memory % {"usage": usage}
+
+
+def _counters_template(core: int) -> str:
+    first = core * CORES_PER_LOGICAL
+    physical = ",".join(
+        f'"nc_v4.{number}":{{"neuroncore_utilization":%(percent)s}}'
+        for number in range(first, first + CORES_PER_LOGICAL)
+    )
+    return (
+        f'"{core}":{{"neuroncore_utilization":%(percent)s,"flops":%(flops)s,"v4d":{{{physical}}}}}'
+    )
+
+
+def _fixed_sections(hall: Hall, row: int, instance: Instance, cores_per_chip: int) -> str:
+    """`instance_info` and `neuron_hardware_info`, without the braces around."""
+    sled_id = hall.fleet_map.sled_ids[row]
+    digest = hashlib.blake2b(sled_id.encode(), digest_size=8).hexdigest()
+    chips = int(hall.fleet_map.chips_of_sled[row])
+    server = hall.fleet_map.ultraservers[int(hall.fleet_map.ultraserver_of_sled[row])]
+    sections = {
+        "instance_info": {
+            "instance_name": sled_id,
+            "instance_id": f"i-0{digest}",
+            "instance_type": instance.instance_type,
+            "instance_availability_zone": instance.zone,
+            "instance_availability_zone_id": instance.zone_id,
+            "instance_region": instance.region,
+            "ami_id": "",
+            "subnet_id": "",
+            "error": "",
+        },
+        # Version strings of trainium3 are not documented; these continue those of trainium2.
+        "neuron_hardware_info": {
+            "neuron_device_type": server.fanout.device_type,
+            "neuron_device_version": "v4",
+            "neuroncore_version": "v4d",
+            "neuron_device_count": chips,
+            "neuron_device_memory_size": sku_of(hall.fleet_map).hbm_bytes,
+            "neuroncore_per_device_count": cores_per_chip,
+            "logical_neuroncore_config": CORES_PER_LOGICAL,
+            "error": "",
+        },
+    }
+    return msgspec.json.encode(sections).decode()[1:-1]
+
+
+def _hardware_counters(seen: SledReadings) -> str:
+    counts = zip(
+        seen.ecc.hbm_corrected,
+        seen.ecc.hbm_uncorrected,
+        seen.ecc.sram_uncorrected,
+        seen.ecc.sram_corrected,
+        strict=True,
+    )
+    devices = [
+        f'{{"neuron_device_index":{index},"mem_ecc_corrected":{mem_ce},'
+        f'"mem_ecc_uncorrected":{mem_ue},"sram_ecc_uncorrected":{sram_ue},'
+        f'"sram_ecc_corrected":{sram_ce}}}'
+        for index, (mem_ce, mem_ue, sram_ue, sram_ce) in enumerate(counts)
+    ]
+    return f'"neuron_devices":[{",".join(devices)}]'
+
+
+def _core_memory(memory: RuntimeMemory, core_bytes: int) -> str:
+    """Breakdown of one core's bytes; the parts sum up to them."""
+    most = core_bytes // 4
+    code = min(memory.core_code_bytes, most)
+    scratchpad = min(memory.core_scratchpad_bytes, most)
+    runtime = min(memory.core_runtime_bytes, most)
+    left = core_bytes - code - scratchpad - runtime
+    constants = int(left * memory.constants_ratio)
+    return (
+        f'{{"constants":{constants},"model_code":{code},"model_shared_scratchpad":{scratchpad},'
+        f'"runtime_memory":{runtime},"tensors":{left - constants}}}'
+    )
+
+
+def _latencies(latency_s: tuple[float, ...], share: float) -> str:
+    each = [
+        f'"p{percentile}":{share * value:.6g}'
+        for percentile, value in zip(PERCENTILES, latency_s, strict=True)
+    ]
+    return f"{{{','.join(each)}}}"
+
+
+def _group(name: str, period_s: float, body: str) -> str:
+    return f'"{name}":{{"period":{period_s:.4f},"error":"",{body}}}'
+
+
+@lru_cache(maxsize=1024)
+def _model_uuid(job_id: str) -> str:
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"isotherm:{job_id}").hex
+
+
+def _pid(job: RunningJob) -> int:
+    """Another process for each attempt, the same as long as it runs."""
+    return 10_000 + zlib.crc32(f"{job.job_id}#{job.attempt}".encode()) % 50_000
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()
+
+
+def _finite(value: float) -> float:
+    """The tool prints numbers, never NaN."""
+    return value if math.isfinite(value) else 0.0
