@@ -27,14 +27,16 @@ def dynamic_w(
     power: ChipPowerSettings, tensor_ratio: FloatArray, hbm_ratio: FloatArray
 ) -> FloatArray:
     """Drawn by work, above `static_w`."""
-    return power.tensor_w * tensor_ratio + power.hbm_w * hbm_ratio
+    drawn: FloatArray = power.tensor_w * tensor_ratio + power.hbm_w * hbm_ratio
+    return drawn
 
 
 def thermal_speed_ratio(limits: ChipLimitSettings, junction_c: FloatArray) -> FloatArray:
     """Clock that the junction allows: 1 up to `throttle_c`, falling to the floor at `trip_c`."""
     share = (junction_c - limits.throttle_c) / (limits.trip_c - limits.throttle_c)
     slowed = 1.0 - (1.0 - limits.throttle_floor_ratio) * share
-    return np.clip(slowed, limits.throttle_floor_ratio, 1.0)
+    speed: FloatArray = np.clip(slowed, limits.throttle_floor_ratio, 1.0)
+    return speed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,11 +72,16 @@ class ChipBank:
         return self.powered & ~self.tripped
 
     def protect(
-        self, *, powered: BoolArray, cap_ratio: FloatArray, slow: FloatArray, junction_c: FloatArray
+        self,
+        *,
+        powered: BoolArray,
+        cap_ratio: FloatArray,
+        slow_ratio: FloatArray,
+        junction_c: FloatArray,
     ) -> None:
         """Take requests and temperatures, trip what is too hot, set the clocks.
 
-        `slow` is the share of its speed that a chip has left by a fault.
+        `slow_ratio` is the share of its speed that a chip has left by a fault.
         """
         limits = self.sku.limits
         # A chip that lost its power comes back without its trip.
@@ -87,7 +94,7 @@ class ChipBank:
         full_w = dynamic_w(self.sku.power, self.tensor_ratio, self.hbm_ratio) / self.speed_ratio
         with np.errstate(divide="ignore", invalid="ignore"):
             capped = np.where(full_w > 0.0, self.dynamic_budget_w(junction_c) / full_w, 1.0)
-        speed = np.minimum(capped, thermal_speed_ratio(limits, junction_c)) * slow
+        speed = np.minimum(capped, thermal_speed_ratio(limits, junction_c)) * slow_ratio
         self.speed_ratio = np.clip(speed, limits.slowest_ratio, 1.0)
 
     def dynamic_budget_w(self, junction_c: FloatArray) -> FloatArray:

@@ -1,16 +1,46 @@
 """The world: requests become products, products become heat, heat becomes coolant temperature."""
 
-import numpy as np
+from collections.abc import Callable, Mapping
+from itertools import count
 
+import numpy as np
+import structlog
+
+from emulator.backlog import Backlog
+from emulator.cdu import CduSettings, Firmware
+from emulator.chip import ChipBank
+from emulator.fault_book import FaultBook, chip_faults
 from emulator.faults import Fault, FaultKind
+from emulator.hbm import EccModel
+from emulator.loops import CoolingLoops
 from emulator.options import EmulatorOptions
-from emulator.readings import CduReadings, CduRequests, SledReadings, SledRequests
+from emulator.panel import Hall, Panel, sled_electric_w
+from emulator.readings import CduReadings, CduRequests, JobSpec, SledReadings, SledRequests
+from emulator.replica import BatchLimits
+from emulator.sensing import CduFirmware, Sensors
+from emulator.sensors import FleetSensors
+from emulator.serving import Serving, Work
+from emulator.settings import sku_of
+from emulator.traffic import GeneratedTraffic, TraceTraffic, Traffic, read_trace
+from emulator.workload import WorkloadEngine
 from fleet.clock import Clock
 from fleet.topology import FleetMap
+from thermal.arrays import FloatArray
+
+_log = structlog.get_logger(__name__)
+
+
+def _firmware(pumps: int) -> CduFirmware:
+    return Firmware(CduSettings(), pumps=pumps)
 
 
 class World:
-    """One hall. Rows are sleds and CDUs in FleetMap order."""
+    """One hall. Rows are sleds and CDUs in FleetMap order.
+
+    One thread steps it. Others read the last readings, which are replaced whole, and write the
+    request registers; neither needs a lock. Raises ConfigurationError for options, a trace or a
+    fleet that can not be used.
+    """
 
     def __init__(
         self,
@@ -18,35 +48,219 @@ class World:
         fleet_map: FleetMap,
         rng: np.random.Generator,
         clock: Clock,
+        *,
+        sensors: Sensors | None = None,
+        firmware: Callable[[int], CduFirmware] = _firmware,
     ) -> None:
+        options.validate()
+        self.options = options
         self.fleet_map = fleet_map
         self.load_ratio = options.load_ratio
+        self.sku = sku_of(fleet_map)
+        self.now_s = 0.0
+        """Emulated seconds since the world began."""
         self._clock = clock
+        chips = fleet_map.chips
+        plant_rng, product_rng, ecc_rng, traffic_rng, sensor_rng = rng.spawn(5)
+        self._sensors: Sensors = sensors if sensors is not None else FleetSensors(sensor_rng)
+        self._panel = Panel(fleet_map, self._sensors, options.sled)
+        self.loops = CoolingLoops(
+            fleet_map,
+            plant_rng,
+            longest_step_s=options.longest_plant_step_s,
+            firmware=firmware,
+        )
+        self.chips = ChipBank.at_rest(self.sku, chips=chips)
+        self.ecc = EccModel(options.hbm, chips=chips, rng=ecc_rng)
+        self.engine = WorkloadEngine(chips, product_rng, threads=options.matmul_threads)
+        self.serving = Serving(
+            fleet_map,
+            self.sku,
+            BatchLimits(
+                max_batch=options.max_batch,
+                prefill_tokens=options.prefill_tokens,
+                max_waiting=options.max_waiting,
+            ),
+            _traffic_source(options, traffic_rng),
+        )
+        self._backlog = Backlog(
+            self.sku, chips=chips, peak_flop_per_s=options.emulated_peak_flop_per_s
+        )
+        self._book = FaultBook(fleet_map, pumps=self.loops.pumps)
+        self._requests = tuple(
+            SledRequests(chips=int(chips_of_sled)) for chips_of_sled in fleet_map.chips_of_sled
+        )
+        self._jobs: list[Mapping[str, JobSpec]] = []
+        self._powered = np.ones(fleet_map.sleds, dtype=np.bool_)
+        self._vcpu_ratio = np.full(fleet_map.sleds, options.sled.vcpu_idle_ratio)
+        self._spilled_l = np.zeros(fleet_map.sleds)
+        self._chip_faults = chip_faults((), chips=chips)
+        self._sled_power_w, self._other_liquid_w = self._sled_electric_w()
+        self._publish(0.0)
+        self._settle()
+
+    # --- one step ----------------------------------------------------------------------------
 
     def step(self, dt_s: float) -> None:
         """Advance the world by `dt_s` emulated seconds."""
-        raise NotImplementedError
+        self._break(dt_s)  #                 1. faults that begin or end
+        self._obey()  #                      2. what devices were told: power, caps, jobs
+        work = self._serve(dt_s)  #          3. requests arrive and are served by replicas
+        self._execute(work, dt_s)  #         4. real products run; what ran becomes watts
+        self._cool(dt_s)  #                  5. heat meets plates, coolant, CDU, facility water
+        self._wear(dt_s)  #                  6. memory errors
+        self.now_s += dt_s
+        self._publish(dt_s)  #               7. sensors look; readings are replaced
+
+    def _break(self, dt_s: float) -> None:
+        entries = self._book.in_force(self.now_s)
+        self.loops.break_parts(entries)
+        self._chip_faults = chip_faults(entries, chips=self.fleet_map.chips)
+        self._book.break_sensors(self._sensors, entries)
+        leak_lpm = self.loops.leak_lpm()
+        # What has spilled is wiped up when the leak is mended.
+        self._spilled_l = np.where(leak_lpm > 0.0, self._spilled_l + leak_lpm * dt_s / 60.0, 0.0)
+
+    def _obey(self) -> None:
+        powered = np.array([asked.powered for asked in self._requests])
+        for row in np.flatnonzero(self._powered & ~powered).tolist():
+            self._requests[row].lose_jobs()
+        self._powered = powered
+        caps = [ratio for asked in self._requests for ratio in asked.power_cap_ratio]
+        self.chips.protect(
+            powered=powered[self.fleet_map.sled_of_chip],
+            cap_ratio=np.clip(np.array(caps), 0.0, 1.0),
+            slow_ratio=self._chip_faults.slow_ratio,
+            junction_c=self.loops.column("junction_c"),
+        )
+        jobs = [asked.jobs for asked in self._requests]
+        if len(jobs) != len(self._jobs) or any(
+            new is not old for new, old in zip(jobs, self._jobs, strict=True)
+        ):
+            self._jobs = jobs
+            if self.serving.reconcile(jobs, self.now_s):
+                self.engine.place(self.serving.shapes())
+
+    def _serve(self, dt_s: float) -> Work:
+        return self.serving.serve(
+            self.now_s,
+            dt_s,
+            load_ratio=self.load_ratio,
+            speed_ratio=self.chips.speed_ratio,
+            usable=self.chips.usable,
+        )
+
+    def _execute(self, work: Work, dt_s: float) -> None:
+        junction_c = self.loops.column("junction_c")
+        self._backlog.add(work, usable=self.chips.usable, dt_s=dt_s)
+        allowed = self.chips.allowed_ratio(*self._backlog.wanted(dt_s), junction_c)
+        self.serving.stall(np.where(self.chips.usable, 1.0 - allowed, 0.0) * dt_s)
+        executed = self.engine.execute(self._backlog.orders(allowed, dt_s))
+        self.chips.draw(*self._backlog.settle(executed, dt_s), junction_c)
+        settings = self.options.sled
+        busy = self._by_sled(np.maximum(self.chips.tensor_ratio, self.chips.hbm_ratio))
+        share = np.minimum(busy / self.fleet_map.chips_of_sled, 1.0)
+        spread = settings.vcpu_busy_ratio - settings.vcpu_idle_ratio
+        self._vcpu_ratio = settings.vcpu_idle_ratio + spread * share
+
+    def _cool(self, dt_s: float) -> None:
+        self._sled_power_w, self._other_liquid_w = self._sled_electric_w()
+        self.loops.step(
+            dt_s,
+            chip_power_w=self.chips.power_w,
+            sled_other_liquid_w=self._other_liquid_w,
+            sensed=self._cdu_readings,
+            now_monotonic_s=self._clock.monotonic_s(),
+        )
+
+    def _wear(self, dt_s: float) -> None:
+        failed = self.ecc.step(
+            dt_s,
+            powered=self.chips.powered,
+            hbm_c=self.loops.column("hbm_c"),
+            hbm_ratio=self.chips.hbm_ratio,
+            storm_per_s=self._chip_faults.storm_per_s,
+        )
+        self.serving.interrupt(failed, self.options.reload_s)
+
+    def _publish(self, dt_s: float) -> None:
+        hall = Hall(
+            chips=self.chips,
+            ecc=self.ecc,
+            loops=self.loops,
+            powered=self._powered,
+            sled_power_w=self._sled_power_w,
+            vcpu_ratio=self._vcpu_ratio,
+            spilled_l=self._spilled_l,
+            chip_memory_bytes=self.serving.used_bytes().tolist(),
+            jobs=[self.serving.running_jobs(row) for row in range(self.fleet_map.sleds)],
+        )
+        at_unix_ns = self._clock.unix_ns()
+        self._sled_readings = self._panel.sleds(hall, at_unix_ns, dt_s)
+        self._cdu_readings = self._panel.cdus(self.loops, self.loops.requests, at_unix_ns, dt_s)
+
+    # --- what devices use --------------------------------------------------------------------
 
     def sled_readings(self, row: int) -> SledReadings:
-        raise NotImplementedError
+        return self._sled_readings[row]
 
     def cdu_readings(self, row: int) -> CduReadings:
-        raise NotImplementedError
+        return self._cdu_readings[row]
 
     def sled_requests(self, row: int) -> SledRequests:
-        raise NotImplementedError
+        return self._requests[row]
 
     def cdu_requests(self, row: int) -> CduRequests:
-        raise NotImplementedError
+        return self.loops.requests[row]
 
     def inject(self, fault: Fault) -> None:
         """UnknownIdError for a place that is not in the fleet, ConfigurationError for a severity
-        outside the kind's span.
+        outside the kind's span. In force from the next step.
         """
-        raise NotImplementedError
+        self._book.inject(fault, self.now_s)
 
     def clear(self, kind: FaultKind, place: str) -> None:
-        raise NotImplementedError
+        """Idempotent."""
+        self._book.clear(kind, place)
 
     def faults(self) -> tuple[Fault, ...]:
-        raise NotImplementedError
+        """Injected and not over; some may not have begun."""
+        return self._book.known()
+
+    # --- parts -------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Circulate coolant through the idle hall, so that it is first seen in operation."""
+        for _ in range(round(self.options.settle_s)):
+            self._obey()
+            self.chips.draw(
+                self.chips.tensor_ratio, self.chips.hbm_ratio, self.loops.column("junction_c")
+            )
+            self._cool(1.0)
+            self._cdu_readings = self._panel.cdus(
+                self.loops, self.loops.requests, self._clock.unix_ns(), 1.0
+            )
+        self._publish(0.0)
+
+    def _by_sled(self, chip_values: FloatArray) -> FloatArray:
+        return np.add.reduceat(chip_values, self.fleet_map.first_chip_of_sled)
+
+    def _sled_electric_w(self) -> tuple[FloatArray, FloatArray]:
+        return sled_electric_w(
+            self.options.sled,
+            chip_w=self._by_sled(self.chips.power_w),
+            vcpu_ratio=self._vcpu_ratio,
+            powered=self._powered,
+        )
+
+
+def _traffic_source(options: EmulatorOptions, rng: np.random.Generator) -> Callable[[], Traffic]:
+    """Builds one stream a model; streams of one trace begin at different places in it."""
+    if options.trace is None:
+        return lambda: GeneratedTraffic(rng.spawn(1)[0])
+    table = read_trace(options.trace)
+    warning = table.warning(options.trace)
+    if warning:
+        _log.warning("trace_rows_left_out", detail=warning)
+    starts = (0.618 * number % 1.0 for number in count())
+    return lambda: TraceTraffic(table, start_ratio=next(starts))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emulator.hbm import HbmSettings
 from emulator.settings import SledSettings
 from fleet.errors import ConfigurationError
 
@@ -31,9 +32,14 @@ class EmulatorOptions:
     step_s: float = 1.0
     """Emulated seconds of one step."""
     longest_plant_step_s: float = 0.25
+    settle_s: float = 120.0
+    """Idle seconds that coolant circulates before the world is shown."""
+    reload_s: float = 20.0
+    """Estimate: a replica loads its model again after an uncorrected memory error."""
     real_time: bool = True
     """Step once a `step_s` of the clock; otherwise as fast as the host can."""
     sled: SledSettings = field(default_factory=SledSettings)
+    hbm: HbmSettings = field(default_factory=HbmSettings)
 
     def validate(self) -> None:
         for name, ok, want in _CHECKS:
@@ -54,5 +60,7 @@ _CHECKS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("prefill_tokens", lambda v: 128 <= v <= 1_000_000, "128 to 1,000,000"),
     ("max_waiting", lambda v: 1 <= v <= 1_000_000, "1 to 1,000,000"),
     ("step_s", lambda v: 0.05 <= v <= 5, "0.05 to 5 s"),
+    ("settle_s", lambda v: 0 <= v <= 3600, "0 to 3600 s"),
+    ("reload_s", lambda v: 0 <= v <= 3600, "0 to 3600 s"),
     ("longest_plant_step_s", lambda v: 0.01 <= v <= 1, "0.01 to 1 s"),
 )

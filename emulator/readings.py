@@ -158,6 +158,11 @@ class SledRequests:
             left = {known: spec for known, spec in self.jobs.items() if known != job_id}
             self.jobs = MappingProxyType(left)
 
+    def lose_jobs(self) -> None:
+        """Nothing runs on after a loss of power."""
+        with self._writers:
+            self.jobs = MappingProxyType({})
+
     def cap_power(self, chip: int, ratio: float) -> None:
         with self._writers:
             caps = list(self.power_cap_ratio)

@@ -1,0 +1,191 @@
+"""Everything the sensors of the hall show, gathered into the readings of each device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emulator.chip import ChipBank
+from emulator.hbm import EccModel
+from emulator.loops import SLED_STATE, CoolingLoops
+from emulator.readings import (
+    CduReadings,
+    CduRequests,
+    EccCounts,
+    PumpHealth,
+    RunningJob,
+    SledReadings,
+)
+from emulator.sensing import Sensors
+from emulator.settings import SledSettings
+from fleet.metrics import LeakState
+from fleet.topology import FleetMap
+from thermal.arrays import BoolArray, FloatArray
+
+_CDU_STATE = (
+    "supply_c",
+    "return_c",
+    "secondary_flow_lpm",
+    "secondary_dp_kpa",
+    "supply_pressure_kpa",
+    "primary_supply_c",
+    "primary_return_c",
+    "primary_flow_lpm",
+    "valve_ratio",
+    "heat_removed_w",
+    "reservoir_level_ratio",
+    "hall_air_c",
+    "dew_point_c",
+)
+_SLED_METRICS = dict(zip(("inlet_c", "outlet_c", "coolant_flow_lpm"), SLED_STATE, strict=True))
+_CDU_DETECTORS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hall:
+    """What the sensors are held to; arrays [sleds] unless the name says chip."""
+
+    chips: ChipBank
+    ecc: EccModel
+    loops: CoolingLoops
+    powered: BoolArray
+    sled_power_w: FloatArray
+    vcpu_ratio: FloatArray
+    spilled_l: FloatArray
+    chip_memory_bytes: Sequence[int]
+    jobs: Sequence[tuple[RunningJob, ...]]
+
+
+class Panel:
+    """Reads every sensor once and hands out new readings of every sled and CDU."""
+
+    def __init__(self, fleet_map: FleetMap, sensors: Sensors, sled: SledSettings) -> None:
+        self._fleet_map = fleet_map
+        self._sensors = sensors
+        self._sled = sled
+
+    def sleds(self, hall: Hall, at_unix_ns: int, dt_s: float) -> tuple[SledReadings, ...]:
+        chip = self._chip_columns(hall, dt_s)
+        sled = self._sled_columns(hall, dt_s)
+        return tuple(
+            self._sled_readings(row, hall, chip, sled, at_unix_ns)
+            for row in range(self._fleet_map.sleds)
+        )
+
+    def cdus(
+        self, loops: CoolingLoops, requests: Sequence[CduRequests], at_unix_ns: int, dt_s: float
+    ) -> tuple[CduReadings, ...]:
+        shown = {
+            name: self._sensors.read(name, loops.scalars(name), dt_s).tolist()
+            for name in _CDU_STATE
+        }
+        pumps = {
+            name: self._sensors.read(name, loops.column(name), dt_s).reshape(-1, loops.pumps)
+            for name in ("pump_speed_ratio", "pump_power_w")
+        }
+        return tuple(
+            CduReadings(
+                at_unix_ns=at_unix_ns,
+                **{name: values[row] for name, values in shown.items()},
+                leak=(LeakState.OK,) * _CDU_DETECTORS,
+                control_mode=asked.control_mode,
+                supply_setpoint_c=asked.supply_setpoint_c,
+                pump_state=tuple(map(_pump_health, loops.pump_tripped(row))),
+                pump_speed_ratio=tuple(pumps["pump_speed_ratio"][row].tolist()),
+                pump_power_w=tuple(pumps["pump_power_w"][row].tolist()),
+            )
+            for row, asked in enumerate(requests)
+        )
+
+    def _chip_columns(self, hall: Hall, dt_s: float) -> dict[str, list[float]]:
+        chips = hall.chips
+        truth = {
+            "junction_c": hall.loops.column("junction_c"),
+            "hbm_c": hall.loops.column("hbm_c"),
+            "power_w": chips.power_w,
+            "hbm_utilization_ratio": chips.hbm_ratio,
+        }
+        shown = {
+            metric: self._sensors.read(metric, values, dt_s).tolist()
+            for metric, values in truth.items()
+        }
+        shown["power_cap_w"] = chips.power_cap_w.tolist()
+        shown["core_ratio"] = chips.tensor_ratio.tolist()
+        shown["flop_per_s"] = (chips.tensor_ratio * chips.sku.peak_flop_per_s).tolist()
+        return shown
+
+    def _sled_columns(self, hall: Hall, dt_s: float) -> dict[str, list[float]]:
+        shown = {
+            metric: self._sensors.read(metric, hall.loops.column(state), dt_s).tolist()
+            for metric, state in _SLED_METRICS.items()
+        }
+        shown["sled_power_w"] = self._sensors.read("sled_power_w", hall.sled_power_w, dt_s).tolist()
+        shown["vcpu_ratio"] = hall.vcpu_ratio.tolist()
+        return shown
+
+    def _sled_readings(
+        self,
+        row: int,
+        hall: Hall,
+        chip: dict[str, list[float]],
+        sled: dict[str, list[float]],
+        at_unix_ns: int,
+    ) -> SledReadings:
+        span = self._fleet_map.chips_in_sled(row)
+        jobs = hall.jobs[row]
+        return SledReadings(
+            at_unix_ns=at_unix_ns,
+            powered=bool(hall.powered[row]),
+            junction_c=tuple(chip["junction_c"][span]),
+            hbm_c=tuple(chip["hbm_c"][span]),
+            chip_power_w=tuple(chip["power_w"][span]),
+            power_cap_w=tuple(chip["power_cap_w"][span]),
+            hbm_utilization_ratio=tuple(chip["hbm_utilization_ratio"][span]),
+            core_utilization_ratio=tuple(chip["core_ratio"][span]),
+            flop_per_s=tuple(chip["flop_per_s"][span]),
+            device_memory_bytes=tuple(hall.chip_memory_bytes[span]),
+            ecc=_ecc(hall.ecc, span),
+            inlet_c=sled["inlet_c"][row],
+            outlet_c=sled["outlet_c"][row],
+            flow_lpm=sled["coolant_flow_lpm"][row],
+            sled_power_w=sled["sled_power_w"][row],
+            leak=self._leak_states(float(hall.spilled_l[row])),
+            vcpu_ratio=sled["vcpu_ratio"][row],
+            memory_used_bytes=self._sled.idle_memory_bytes + sum(job.host_bytes for job in jobs),
+            jobs=jobs,
+        )
+
+    def _leak_states(self, spilled_l: float) -> tuple[LeakState, ...]:
+        """A rope under the couplings, and the tray that sees a quarter of what it sees."""
+        return tuple(self._leak_state(share * spilled_l) for share in (1.0, 0.25))
+
+    def _leak_state(self, seen_l: float) -> LeakState:
+        if seen_l >= self._sled.leak_critical_l:
+            return LeakState.CRITICAL
+        return LeakState.WARNING if seen_l >= self._sled.leak_warning_l else LeakState.OK
+
+
+def _ecc(ecc: EccModel, span: slice) -> EccCounts:
+    return EccCounts(
+        hbm_corrected=tuple(ecc.hbm_corrected[span].tolist()),
+        hbm_uncorrected=tuple(ecc.hbm_uncorrected[span].tolist()),
+        sram_corrected=tuple(ecc.sram_corrected[span].tolist()),
+        sram_uncorrected=tuple(ecc.sram_uncorrected[span].tolist()),
+    )
+
+
+def _pump_health(tripped: bool) -> PumpHealth:
+    return PumpHealth.CRITICAL if tripped else PumpHealth.OK
+
+
+def sled_electric_w(
+    settings: SledSettings, *, chip_w: FloatArray, vcpu_ratio: FloatArray, powered: BoolArray
+) -> tuple[FloatArray, FloatArray]:
+    """Power of whole sleds, and what of it besides the chips goes into the coolant; [sleds]."""
+    busy = settings.cpu_idle_ratio + (1.0 - settings.cpu_idle_ratio) * vcpu_ratio
+    other_w = settings.cpu_w * busy + settings.nic_w + settings.switch_w
+    total_w = (chip_w + other_w) * (1.0 + settings.regulator_loss_ratio)
+    return (
+        np.where(powered, total_w, settings.standby_w),
+        np.where(powered, settings.other_liquid_ratio * other_w, 0.0),
+    )
