@@ -1,0 +1,74 @@
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from api.desk import AtDesk, Desk, Wish, nudge, record
+from api.pagination import Paged
+from api.places import look
+from api.routes.parameters import FleetId
+from api.schemas.cordons import CordonIn
+from api.schemas.page import Page
+from api.schemas.sleds import SledOut
+from controller.placement.job import Cordon
+
+router = APIRouter(prefix="/sleds", tags=["fleet"])
+
+
+@router.get("", summary="Sleds, in the order of the fleet")
+def sleds(
+    desk: AtDesk,
+    paged: Paged,
+    ultraserver: Annotated[str | None, Query(max_length=200)] = None,
+    loop: Annotated[str | None, Query(max_length=200)] = None,
+) -> Page[SledOut]:
+    rows = _chosen(desk, ultraserver, loop)
+    part, next_cursor = paged.rows(rows)
+    places = look(desk.fleet_map, desk.live, desk.store)
+    return Page(items=[places.sled(row) for row in part], next_cursor=next_cursor)
+
+
+@router.put("/{sled_id:path}/cordon", summary="Keep new work off a sled")
+def cordon(sled_id: FleetId, body: CordonIn, desk: AtDesk, request: Request) -> SledOut:
+    row = desk.fleet_map.sled(sled_id)
+    wish = Wish(action="cordon", subject=sled_id, actor=body.actor, reason=body.reason)
+    order = Cordon(sled_id=sled_id, reason=body.reason, since_unix_ns=desk.clock.unix_ns())
+    with desk.store.begin() as transaction:
+        transaction.cordons.put(order)
+        record(desk, transaction, wish, request)
+    nudge(desk, wish, request)
+    return look(desk.fleet_map, desk.live, desk.store).sled(row)
+
+
+@router.delete(
+    "/{sled_id:path}/cordon",
+    status_code=HTTPStatus.NO_CONTENT,
+    summary="Let new work onto a sled again",
+)
+def uncordon(sled_id: FleetId, desk: AtDesk, request: Request) -> None:
+    """Nothing happens when it is not cordoned."""
+    desk.fleet_map.sled(sled_id)
+    wish = Wish(action="uncordon", subject=sled_id)
+    with desk.store.begin() as transaction:
+        lifted = transaction.cordons.lift(sled_id)
+        if lifted:
+            record(desk, transaction, wish, request)
+    if lifted:
+        nudge(desk, wish, request)
+
+
+@router.get("/{sled_id:path}", summary="One sled")
+def sled(sled_id: FleetId, desk: AtDesk) -> SledOut:
+    row = desk.fleet_map.sled(sled_id)
+    return look(desk.fleet_map, desk.live, desk.store).sled(row)
+
+
+def _chosen(desk: Desk, ultraserver: str | None, loop: str | None) -> range:
+    start, stop = 0, desk.fleet_map.sleds
+    if ultraserver is not None:
+        part = desk.fleet_map.sleds_in_ultraserver(desk.fleet_map.ultraserver(ultraserver))
+        start, stop = max(start, part.start), min(stop, part.stop)
+    if loop is not None:
+        part = desk.fleet_map.sleds_in_loop(desk.fleet_map.loop(loop))
+        start, stop = max(start, part.start), min(stop, part.stop)
+    return range(start, max(start, stop))

@@ -1,0 +1,58 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.app import create_app
+from api.client import ApiClient
+from api.options import ApiOptions
+from api.server import ApiServer
+from controller.store import Store
+from fleet.bus import InMemoryBus
+from fleet.clock import ManualClock
+from fleet.topology import FleetMap, trn3_datacenter
+from tests.api.builders import Running
+
+
+@pytest.fixture
+def fleet_map() -> FleetMap:
+    return FleetMap(trn3_datacenter())
+
+
+@pytest.fixture
+def bus() -> Iterator[InMemoryBus]:
+    with InMemoryBus() as bus:
+        yield bus
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path}/isotherm.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> ApiOptions:
+    return ApiOptions(port=0, tick_s=0.02, static_directory=tmp_path / "not-built")
+
+
+@pytest.fixture
+def api(
+    options: ApiOptions, fleet_map: FleetMap, store: Store, bus: InMemoryBus
+) -> Iterator[Running]:
+    clock = ManualClock()
+    app = create_app(options, fleet_map, store, bus, clock)
+    server = ApiServer(app, options)
+    server.start()
+    with ApiClient(server.url) as client:
+        yield Running(
+            desk=app.state.desk,
+            server=server,
+            client=client,
+            store=store,
+            bus=bus,
+            clock=clock,
+            fleet_map=fleet_map,
+        )
+    server.stop()
