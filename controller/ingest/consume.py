@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-import structlog
-
+from controller.ingest.agents import loop_of_agents
 from controller.ingest.dead_letter import Reason, set_aside
 from controller.ingest.schemas import Parking, SchemaBook, Waiting
 from controller.ingest.sequence import Arrival, Sequences
@@ -15,13 +14,11 @@ from fleet.bus import Bus, Reader, Record, Start
 from fleet.clock import Clock
 from fleet.codec import decode_message
 from fleet.commands import Ack, decode_ack
-from fleet.errors import BusError, MalformedMessageError, UnknownIdError
+from fleet.errors import MalformedMessageError, UnknownIdError
 from fleet.events import Event, decode_event
 from fleet.frame import Frame, Schema, decode_schema, schema_id
 from fleet.topics import ACKS, EVENTS, SCHEMAS, TELEMETRY, Topic
 from fleet.topology import FleetMap
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +56,7 @@ class Consumer:
         self._clock = clock
         self._settings = settings or IngestSettings()
         self._loops = frozenset(loops)
-        self._loop_of_agent = _owners(fleet_map)
+        self._loop_of_agent = loop_of_agents(fleet_map)
         self._schemas = SchemaBook()
         self._parking = Parking(
             capacity=self._settings.parked_frames, patience_s=self._settings.parked_s
@@ -88,7 +85,11 @@ class Consumer:
 
     def _resume(self, topic: Topic, kept: Mapping[str, Mapping[int, int]]) -> Reader:
         partitions = sorted({topic.partition_of(loop) for loop in self._loops})
-        offsets = {p: at for p, at in kept[topic.name].items() if p in partitions}
+        edge = self._bus.reader(topic, start=Start.END, partitions=partitions)
+        ends = edge.positions()
+        edge.close()
+        # Past the end: the topic was made anew since, and is read from its beginning.
+        offsets = {p: at for p, at in kept[topic.name].items() if at <= ends.get(p, -1)}
         return self._bus.reader(
             topic, start=Start.BEGINNING, partitions=partitions, offsets=offsets
         )
@@ -231,15 +232,4 @@ class Consumer:
         counts["dead_letters"] += 1
         if reason is Reason.MALFORMED:
             counts["malformed"] += 1
-        try:
-            set_aside(self._bus, record, reason, detail)
-        except BusError as error:
-            _log.warning("dead_letter_lost", error=str(error))
-
-
-def _owners(fleet_map: FleetMap) -> dict[str, str]:
-    """Agent id -> loop id."""
-    owners = dict(zip(fleet_map.cdu_ids, fleet_map.loop_ids, strict=True))
-    for sled, loop in zip(fleet_map.sled_ids, fleet_map.loop_of_sled, strict=True):
-        owners[sled] = fleet_map.loop_ids[int(loop)]
-    return owners
+        set_aside(self._bus, record, reason, detail)

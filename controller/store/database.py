@@ -29,6 +29,10 @@ class Transaction:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def undo(self) -> None:
+        """Write nothing of what this transaction did; nothing more may be done with it."""
+        self._connection.rollback()
+
     @cached_property
     def jobs(self) -> Jobs:
         return Jobs(self._connection)

@@ -1,0 +1,86 @@
+"""`isotherm-controller`: one controller on a real bus and a real database."""
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+from typing import Annotated
+
+import structlog
+import typer
+
+from controller.notify.deliver import DeliverySettings
+from controller.options import ControllerOptions
+from controller.runtime import ControllerRuntime
+from controller.store import Store
+from fleet.bus_kafka import KafkaBus, KafkaOptions
+from fleet.clock import SystemClock
+from fleet.errors import BusError, ConfigurationError, StoreError
+from fleet.topology import FleetMap, trn3_datacenter
+
+_app = typer.Typer(add_completion=False)
+
+
+@_app.command()
+def run(
+    kafka: Annotated[
+        str, typer.Option(envvar="ISOTHERM_KAFKA", help="Brokers, HOST:PORT[,HOST:PORT...].")
+    ],
+    database: Annotated[
+        str,
+        typer.Option(
+            envvar="ISOTHERM_DATABASE",
+            show_envvar=True,
+            help="postgresql://USER:PASSWORD@HOST:PORT/NAME or sqlite:///FILE.",
+        ),
+    ],
+    ultraservers: Annotated[int, typer.Option(min=1, help="UltraServers of each loop.")] = 2,
+    loops: Annotated[int, typer.Option(min=1, help="Cooling loops of the fleet.")] = 1,
+    supply_c: Annotated[float, typer.Option(help="Set-point of the coolant supply.")] = 40.0,
+    external_url: Annotated[
+        str, typer.Option(help="Address of the web page, for links in notifications.")
+    ] = "http://127.0.0.1:8080",
+    allow_private_receivers: Annotated[
+        bool, typer.Option(help="Let webhooks go to addresses of the own network.")
+    ] = False,
+) -> None:
+    """Cool, watch and place: the controller of a fleet of Trn3 UltraServers."""
+    options = ControllerOptions(
+        holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
+        supply_c=supply_c,
+        external_url=external_url,
+        delivery=DeliverySettings(allow_private_receivers=allow_private_receivers),
+    )
+    fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    try:
+        options.validate(fleet_map)
+        store = Store(database)
+        bus = KafkaBus(KafkaOptions(bootstrap=kafka))
+        runtime = ControllerRuntime(options, fleet_map, bus, store, SystemClock())
+    except (ConfigurationError, StoreError, BusError) as error:
+        typer.echo(f"isotherm-controller: {error}", err=True)
+        raise typer.Exit(2) from None
+    runtime.start()
+    stop.wait()
+    runtime.stop()
+    bus.close()
+    store.close()
+
+
+def main() -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    _app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""What the controller thinks each cycle; pure but for the detectors' memory. Effects are executed
+by `controller.effects`, and only telemetry tells what came of them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from controller.anomaly.detector import Detector
+from controller.anomaly.finding import Severity
+from controller.cooling import loop as cooling
+from controller.cooling.control import CoolingEffect, LoopTrip, ManualOrder, TripReset
+from controller.cooling.loop import LoopControl
+from controller.cooling.settings import CoolingSettings
+from controller.incidents import lifecycle
+from controller.incidents.incident import Acknowledgement, CordonSled, Incident, IncidentEffect
+from controller.incidents.lifecycle import IncidentBook
+from controller.options import ControllerOptions
+from controller.placement import plan as placement
+from controller.placement import reconcile
+from controller.placement.job import Cordon, Job
+from controller.placement.share import PlacementEffect, ShareAck
+from controller.state.snapshot import FleetSnapshot
+from fleet.clock import NS_PER_S
+from thermal.control.interlock import InterlockState, Trip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """What people want, as the store has it, and the jobs that have not ended."""
+
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    cordons: Mapping[str, Cordon] = field(default_factory=dict)
+    acks: tuple[Acknowledgement, ...] = ()
+    resets: tuple[TripReset, ...] = ()
+    reset_numbers: tuple[int, ...] = ()
+    orders: Mapping[str, ManualOrder] = field(default_factory=dict)
+    """By loop id: loops that a person steers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steering:
+    """Every loop after a cycle, and what is to be done."""
+
+    loops: Mapping[str, LoopControl]
+    effects: tuple[CoolingEffect, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Incidents and jobs after a cycle, and what is to be done."""
+
+    book: IncidentBook
+    incident_effects: tuple[IncidentEffect, ...]
+    placement_effects: tuple[PlacementEffect, ...]
+    refused: tuple[str, ...] = ()
+    """Why a plan was not committed; empty when it was."""
+
+
+def begin(
+    loop_id: str, cdu_id: str, trips: Iterable[LoopTrip], settings: CoolingSettings
+) -> LoopControl:
+    """A loop's control as a controller takes it over: latched trips still hold."""
+    latched = tuple(trips)
+    held = InterlockState(
+        trips=tuple(
+            Trip(reason=trip.reason, since_s=trip.since_unix_ns / NS_PER_S, level=trip.level)
+            for trip in latched
+        )
+    )
+    return replace(cooling.initial(loop_id, cdu_id, settings), trips=latched, interlock=held)
+
+
+def restore(incidents: Iterable[Incident], *, at_unix_ns: int) -> IncidentBook:
+    """The book as the last leader left it. What is open gets its full time to be found again."""
+    book = IncidentBook.of(incidents)
+    renewed = {
+        incident.key: replace(incident, last_found_at_unix_ns=at_unix_ns) for incident in book.open
+    }
+    return IncidentBook(incidents={**book.incidents, **renewed})
+
+
+def steer(
+    loops: Mapping[str, LoopControl],
+    snapshot: FleetSnapshot,
+    desired: Desired,
+    settings: Mapping[str, CoolingSettings],
+) -> Steering:
+    """Cooling goes first and alone: nothing that fails later in the cycle can stop it."""
+    after: dict[str, LoopControl] = {}
+    effects: list[CoolingEffect] = []
+    for loop_id, control in loops.items():
+        after[loop_id], found = cooling.step(
+            control,
+            snapshot,
+            order=desired.orders.get(loop_id),
+            resets=desired.resets,
+            settings=settings[loop_id],
+        )
+        effects += found
+    return Steering(loops=after, effects=tuple(effects))
+
+
+def judge(
+    book: IncidentBook,
+    snapshot: FleetSnapshot,
+    desired: Desired,
+    answers: Iterable[ShareAck],
+    *,
+    detectors: Sequence[Detector],
+    options: ControllerOptions,
+) -> Judgement:
+    """Detect, group, place."""
+    # 1. What is wrong?
+    findings = [finding for detector in detectors for finding in detector.observe(snapshot)]
+    # 2. Which of it belongs together, and what follows from it?
+    book, incident_effects = lifecycle.step(
+        book,
+        findings,
+        at_unix_ns=snapshot.at_unix_ns,
+        acks=desired.acks,
+        cordoned=desired.cordons.keys(),
+        sleds=snapshot.fleet_map.sleds,
+        settings=options.incidents,
+    )
+    # 3. Where may work be?
+    cordons = with_new(desired.cordons, incident_effects, at_unix_ns=snapshot.at_unix_ns)
+    troubled = sleds_in_trouble(book.open)
+    # 4. Where should it be?
+    jobs = desired.jobs
+    around = (snapshot, tuple(jobs.values()), cordons, troubled, options.placement)
+    proposal = placement.plan(*around)
+    # 5. Does the plan hold?
+    refused = placement.validate(proposal, *around)
+    if refused:
+        proposal = replace(proposal, starts=(), stops=(), moves=())
+    # 6. What has to be said to the sleds?
+    _, placement_effects = reconcile.step(
+        jobs,
+        proposal,
+        answers,
+        at_unix_ns=snapshot.at_unix_ns,
+        cause=f"cycle {snapshot.cycle}",
+        settings=options.reconcile,
+    )
+    return Judgement(
+        book=book,
+        incident_effects=incident_effects,
+        placement_effects=placement_effects,
+        refused=refused,
+    )
+
+
+def with_new(
+    cordons: Mapping[str, Cordon], effects: Iterable[IncidentEffect], *, at_unix_ns: int
+) -> dict[str, Cordon]:
+    """Cordons with those that incidents ask for in this cycle."""
+    asked = {
+        effect.sled_id: new_cordon(effect, at_unix_ns)
+        for effect in effects
+        if isinstance(effect, CordonSled)
+    }
+    return {**cordons, **asked}
+
+
+def new_cordon(effect: CordonSled, at_unix_ns: int) -> Cordon:
+    return Cordon(
+        sled_id=effect.sled_id,
+        reason=effect.reason,
+        since_unix_ns=at_unix_ns,
+        incident_id=effect.cause,
+    )
+
+
+def sleds_in_trouble(incidents: Iterable[Incident]) -> dict[str, str]:
+    """Sled id -> the critical incident that names it."""
+    return {
+        finding.sled_id: incident.id
+        for incident in incidents
+        if incident.severity is Severity.CRITICAL
+        for finding in incident.findings
+        if finding.sled_id is not None and finding.severity is Severity.CRITICAL
+    }

@@ -1,0 +1,79 @@
+from dataclasses import dataclass, field, replace
+
+from controller.cooling.settings import CoolingSettings
+from controller.incidents.settings import IncidentSettings
+from controller.ingest.consume import IngestSettings
+from controller.notify.deliver import DeliverySettings
+from controller.placement.reconcile import ReconcileSettings
+from controller.placement.settings import PlacementSettings
+from controller.store.leadership import LeaseSettings
+from fleet.errors import ConfigurationError
+from fleet.topology import FleetMap
+
+CDU_PATIENCE_S = 10.0
+"""A CDU in remote mode that is not written for so long takes over by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerOptions:
+    """How one controller runs. `loops` are the cooling loops that it leads, all when empty."""
+
+    loops: tuple[str, ...] = ()
+    holder: str = "controller"
+    """Name in the leases; two controllers that run at the same time need two names."""
+    cycle_s: float = 1.0
+    command_s: float = 5.0
+    """A set-point is good for this long after it was sent."""
+    job_command_s: float = 5.0
+    """A command to start or stop a job's share is good for this long."""
+    supply_c: float = 40.0
+    """Set-point of every loop; racks take 17 to 45 °C."""
+    external_url: str = "http://127.0.0.1:8080"
+    """Where people reach the web page; notifications link there."""
+    cooling: CoolingSettings | None = None
+    """None: sized for the chips of each loop."""
+    incidents: IncidentSettings = field(default_factory=IncidentSettings)
+    placement: PlacementSettings = field(default_factory=PlacementSettings)
+    reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    lease: LeaseSettings = field(default_factory=LeaseSettings)
+
+    def validate(self, fleet_map: FleetMap) -> None:
+        """Raises ConfigurationError naming the option that can not be used."""
+        for loop in self.loops:
+            if loop not in fleet_map.loop_ids:
+                raise ConfigurationError(
+                    f"loops: the fleet has no loop {loop!r}; it has {', '.join(fleet_map.loop_ids)}"
+                )
+        self._check_times()
+        shell = self.cooling_of(fleet_map.chips).shell
+        if not shell.supply_least_c <= self.supply_c <= shell.supply_most_c:
+            raise ConfigurationError(
+                f"supply_c: {self.supply_c:g} is outside "
+                f"{shell.supply_least_c:g} to {shell.supply_most_c:g} °C"
+            )
+        if not self.external_url.startswith(("http://", "https://")):
+            raise ConfigurationError(f"external_url: {self.external_url!r} is not a web address")
+
+    def _check_times(self) -> None:
+        if not 0.05 <= self.cycle_s <= 5.0:
+            raise ConfigurationError(f"cycle_s: {self.cycle_s:g} is outside 0.05 to 5 s")
+        if not 2 * self.cycle_s <= self.command_s <= CDU_PATIENCE_S:
+            raise ConfigurationError(
+                f"command_s: {self.command_s:g} must be at least two cycles and at most "
+                f"{CDU_PATIENCE_S:g} s, after which a CDU takes over"
+            )
+        lease = self.lease
+        if not 0 < lease.renew_s < lease.length_s - lease.margin_s:
+            raise ConfigurationError(
+                "lease: renew_s must be above 0 and below length_s less margin_s"
+            )
+
+    def cooling_of(self, chips: int) -> CoolingSettings:
+        """Settings of a loop of `chips` chips."""
+        cooling = self.cooling or CoolingSettings.sized(chips)
+        return replace(cooling, policy=replace(cooling.policy, supply_c=self.supply_c))
+
+    def loops_of(self, fleet_map: FleetMap) -> tuple[str, ...]:
+        return self.loops or fleet_map.loop_ids
