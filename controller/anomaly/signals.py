@@ -89,7 +89,7 @@ def _sled_lpm_per_kw(snapshot: FleetSnapshot, settings: SignalSettings) -> Signa
     flow = snapshot.sled["coolant_flow_lpm"]
     with np.errstate(divide="ignore", invalid="ignore"):
         per_kw = np.where(fresh & loaded, flow / power_w * 1000.0, np.nan)
-    return Signal(values=per_kw, idle=power_w < settings.loaded_sled_w)
+    return Signal(values=per_kw, idle=_off(snapshot) | (power_w < settings.loaded_sled_w))
 
 
 def _loop_lpm_per_kw(snapshot: FleetSnapshot, settings: SignalSettings) -> Signal:

@@ -71,7 +71,8 @@ class Room:
         totals = np.bincount(
             self.fleet_map.ultraserver_of_sled, weights=per_sled, minlength=self._servers
         )
-        return totals.astype(np.int64)
+        whole: Counts = totals.astype(np.int64)
+        return whole
 
     def units_needed(self, shape: Shape) -> int:
         """In the unit of `groups`: groups, or empty sleds for groups larger than one."""
