@@ -62,13 +62,15 @@ class Product:
     target: Matrix
     row_flop: float
     closes_pair: bool
+    """Its result feeds the next pair, so it is kept bounded."""
 
 
 class LayerProgram:
     """Weights and activations of one ProductShape, and its products in order.
 
-    Each product reads what the one before wrote; after a pair the rows are scaled to a mean square
-    of one, so values stay bounded for ever. Chips of one shape take turns on the same buffers.
+    Each product reads what the one before wrote. Weights keep the mean square about constant, and
+    a pair whose result has drifted away from one is scaled back, so values stay bounded for ever.
+    Chips of one shape take turns on the same buffers.
     """
 
     def __init__(self, shape: ProductShape, rng: np.random.Generator) -> None:
@@ -143,6 +145,10 @@ class WorkloadEngine:
             self._program_of_chip[chip] = self._programs[shape]
             self._position[chip] %= len(self._programs[shape].products)
 
+    def rewind(self) -> None:
+        """Every chip starts again at the first product of its layer."""
+        self._position = [0] * len(self._position)
+
     def execute(self, orders: Orders) -> Flop:
         executed = np.zeros(len(self._program_of_chip))
         busy = np.flatnonzero(orders.prefill_flop + orders.decode_flop > 0.0).tolist()
@@ -172,7 +178,7 @@ class WorkloadEngine:
             target = product.target[:rows]
             np.matmul(product.source[:rows], product.weights, out=target)
             if product.closes_pair:
-                _normalize(target)
+                _bound(target)
             left -= rows * product.row_flop
             position += 1
         position %= len(program.products)
@@ -206,11 +212,12 @@ def _run_columns(product: Product, budget_flop: float) -> float:
         return 0.0
     np.matmul(product.source[:1], product.weights[:, :columns], out=product.target[:1, :columns])
     if product.closes_pair:
-        _normalize(product.target[:1])
+        _bound(product.target[:1])
     return 2.0 * float(depth * columns)
 
 
-def _normalize(rows: Matrix) -> None:
+def _bound(rows: Matrix) -> None:
     flat = rows.ravel()
     mean_square = float(np.dot(flat, flat)) / flat.size
-    rows *= np.float32(1.0 / math.sqrt(mean_square + 1e-12))
+    if not 0.25 <= mean_square <= 4.0:
+        rows *= np.float32(1.0 / math.sqrt(mean_square + 1e-12))

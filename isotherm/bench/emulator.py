@@ -1,0 +1,183 @@
+"""Case E1: the workload engine against plain matrix products on the same shapes and threads."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from emulator.backlog import Backlog
+from emulator.models import MODELS
+from emulator.replica import BatchLimits, Replica, Request
+from emulator.roofline import StepCost
+from emulator.serving import Work
+from emulator.settings import SKUS, SkuSettings
+from emulator.traffic import GeneratedTraffic, draw
+from emulator.workload import (
+    LONGEST_ROWS,
+    Flop,
+    LayerProgram,
+    Matrix,
+    Orders,
+    WorkloadEngine,
+    product_shape,
+    whole_rows,
+)
+from fleet.topology import Generation
+
+TARGET_RATIO: Final = 0.90
+_MODEL: Final = "llama-3-70b"
+_TENSOR_PARALLEL: Final = 4
+_PEAK_FLOP_PER_S: Final = 50e6
+
+Triple = tuple[Matrix, Matrix, Matrix]
+Turn = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineResult:
+    """Medians over rounds, one process, one set of shapes."""
+
+    engine_gflop_per_s: float
+    plain_gflop_per_s: float
+    ratio: float
+    """Median of the rounds' own ratios."""
+    rounds: int
+    threads: int
+
+    @property
+    def passed(self) -> bool:
+        return self.ratio >= TARGET_RATIO
+
+
+def run_e1(quick: bool, seed: int, *, threads: int = 1) -> EngineResult:
+    """GFLOP/s of `WorkloadEngine.execute`, all its bookkeeping included, over `numpy.matmul`.
+
+    Both run the products of the same served seconds at full load, in alternating order, with the
+    same operands' shapes and BLAS threads. The plain side is a bare loop over prepared operands.
+    """
+    rng = np.random.default_rng(seed)
+    chips, repeats = (72, 11) if quick else (288, 15)
+    orders = served_orders(chips, spans=4, rng=rng)
+    shape = product_shape(MODELS[_MODEL], _TENSOR_PARALLEL)
+    engine = WorkloadEngine(chips, rng, threads=threads)
+    engine.place(dict.fromkeys(range(chips), shape))
+    program = LayerProgram(shape, rng)
+    pairs = [_contestants(engine, program, order) for order in orders]
+    speeds: list[tuple[float, float]] = []
+    with ThreadpoolController().limit(limits=threads, user_api="blas"):
+        # Short turns: what else the host does then falls on both sides alike.
+        for number in range(repeats * len(pairs)):
+            engine_turn, plain_turn = pairs[number % len(pairs)]
+            speeds.append(_turns(engine_turn, plain_turn, plain_first=number % 2 == 1))
+    speeds = speeds[len(pairs) :]
+    return EngineResult(
+        engine_gflop_per_s=statistics.median(fast for fast, _ in speeds) / 1e9,
+        plain_gflop_per_s=statistics.median(plain for _, plain in speeds) / 1e9,
+        ratio=statistics.median(fast / plain for fast, plain in speeds),
+        rounds=len(speeds),
+        threads=threads,
+    )
+
+
+def _contestants(engine: WorkloadEngine, program: LayerProgram, order: Orders) -> tuple[Turn, Turn]:
+    """One second's products by either side; each turn returns the FLOP it ran."""
+    triples = plain_products(order, program)
+    plain_flop: float = sum(2.0 * source.shape[0] * weights.size for source, weights, _ in triples)
+
+    def engine_turn() -> float:
+        engine.rewind()
+        return float(engine.execute(order).sum())
+
+    def plain_turn() -> float:
+        for source, weights, target in triples:
+            np.matmul(source, weights, out=target)
+        return plain_flop
+
+    return engine_turn, plain_turn
+
+
+def served_orders(chips: int, *, spans: int, rng: np.random.Generator) -> list[Orders]:
+    """What replicas of a saturated hall ask of their chips, second by second."""
+    sku = SKUS[Generation.TRN3_GEN2]
+    cost = StepCost(shape=MODELS[_MODEL], chips=_TENSOR_PARALLEL, sku=sku)
+    limits = BatchLimits(max_batch=256, prefill_tokens=8_192, max_waiting=512)
+    replicas = [Replica(cost, limits, 0.0) for _ in range(chips // _TENSOR_PARALLEL)]
+    traffic = GeneratedTraffic(rng)
+    capacity = cost.capacity_per_s(traffic.mean_prompt_tokens, traffic.mean_output_tokens)
+    orders = []
+    warm_up = 10
+    for second in range(warm_up + spans):
+        for replica in replicas:
+            replica.start_span()
+            arrived = draw(traffic, rate_per_s=capacity, span_s=1.0)
+            for at, prompt, output in zip(
+                (arrived.offset_s + second).tolist(),
+                arrived.prompt_tokens.tolist(),
+                arrived.output_tokens.tolist(),
+                strict=True,
+            ):
+                replica.offer(Request(at, prompt, output))
+            replica.advance(second + 1.0, 1.0)
+        if second >= warm_up:
+            orders.append(_orders(replicas, sku))
+    return orders
+
+
+def _orders(replicas: list[Replica], sku: SkuSettings) -> Orders:
+    def per_chip(values: list[float]) -> Flop:
+        return np.repeat(np.array(values) / _TENSOR_PARALLEL, _TENSOR_PARALLEL)
+
+    chips = len(replicas) * _TENSOR_PARALLEL
+    work = Work(
+        prefill_flop=per_chip([replica.prefill_flop for replica in replicas]),
+        decode_flop=per_chip([replica.decode_flop for replica in replicas]),
+        moved_bytes=per_chip([replica.moved_bytes for replica in replicas]),
+        decode_rows=np.repeat([replica.decode_rows for replica in replicas], _TENSOR_PARALLEL),
+    )
+    backlog = Backlog(sku, chips=chips, peak_flop_per_s=_PEAK_FLOP_PER_S)
+    backlog.add(work, usable=np.ones(chips, dtype=np.bool_), dt_s=1.0)
+    return backlog.orders(np.ones(chips), 1.0)
+
+
+def plain_products(order: Orders, program: LayerProgram) -> list[Triple]:
+    """The operands of every product that an engine on rewound chips executes, in its order.
+
+    Targets are no one's source here: without the engine's scaling the values would overflow.
+    """
+    for product in program.products:
+        if not product.source.any():
+            product.source[:] = 1.0
+    targets: dict[int, Matrix] = {}
+    triples: list[Triple] = []
+    for chip in range(len(order.prefill_flop)):
+        batch = int(np.clip(order.decode_rows[chip], 1, LONGEST_ROWS))
+        budgets = (
+            (float(order.prefill_flop[chip]), LONGEST_ROWS),
+            (float(order.decode_flop[chip]), batch),
+        )
+        position = 0
+        for budget, longest in budgets:
+            for product, rows in whole_rows(program, position, budget, longest):
+                width = product.target.shape[1]
+                target = targets.setdefault(width, np.empty_like(product.target))[:rows]
+                triples.append((product.source[:rows], product.weights, target))
+                position += 1
+    return triples
+
+
+def _turns(engine: Turn, plain: Turn, *, plain_first: bool) -> tuple[float, float]:
+    """FLOP/s of engine and plain products, one after the other."""
+    if plain_first:
+        plain_speed = _flop_per_s(plain)
+        return _flop_per_s(engine), plain_speed
+    return _flop_per_s(engine), _flop_per_s(plain)
+
+
+def _flop_per_s(run: Turn) -> float:
+    started = time.perf_counter()
+    flop = run()
+    return flop / (time.perf_counter() - started)
