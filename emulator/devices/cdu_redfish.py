@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 
 from emulator.devices.answer import Answer
-from emulator.devices.hall import Hall
 from emulator.devices.redfish import (
     ENABLED,
     ROOT,
@@ -24,6 +23,7 @@ from emulator.devices.redfish import (
 )
 from emulator.devices.redfish_rules import Nested, Number, OneOf, Rule, SetPoint, Written
 from emulator.devices.sled_bmc import leak_detector, number
+from emulator.devices.view import WorldView
 from emulator.readings import CduReadings, CduRequests, ControlMode, PumpHealth
 from fleet.clock import Clock
 
@@ -67,9 +67,9 @@ class CduRedfish:
     """
 
     def __init__(
-        self, hall: Hall, row: int, clock: Clock, described: CduIdentity | None = None
+        self, world: WorldView, row: int, clock: Clock, described: CduIdentity | None = None
     ) -> None:
-        self._hall = hall
+        self._world = world
         self._row = row
         self._clock = clock
         self._described = described or CduIdentity()
@@ -82,15 +82,15 @@ class CduRedfish:
         return self.service.request(method, target, body)
 
     def _readings(self) -> CduReadings:
-        return self._hall.cdu_readings(self._row)
+        return self._world.cdu_readings(self._row)
 
     def _requests(self) -> CduRequests:
-        return self._hall.cdu_requests(self._row)
+        return self._world.cdu_requests(self._row)
 
     # --- the tree --------------------------------------------------------------------------------
 
     def _nodes(self) -> tuple[Node, ...]:
-        cdu_id = self._hall.fleet_map.cdu_ids[self._row]
+        cdu_id = self._world.fleet_map.cdu_ids[self._row]
         seen = self._readings()
         detectors = f"{UNIT}/LeakDetection/LeakDetectors"
         return (

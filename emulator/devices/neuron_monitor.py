@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from emulator.devices.hall import Hall
+from emulator.devices.view import WorldView
 from emulator.readings import PERCENTILES, RunningJob, SledReadings
 from emulator.settings import SledSettings, sku_of
 from fleet.clock import NS_PER_S
@@ -87,23 +87,26 @@ class NeuronMonitor:
     A sled that is off has no host to run it, so it gives no lines.
     """
 
-    def __init__(self, hall: Hall, row: int, settings: NeuronMonitorSettings | None = None) -> None:
-        self._hall = hall
+    def __init__(
+        self, world: WorldView, row: int, settings: NeuronMonitorSettings | None = None
+    ) -> None:
+        self._world = world
         self._row = row
         self._settings = settings or NeuronMonitorSettings()
-        fanout = hall.fleet_map.ultraservers[int(hall.fleet_map.ultraserver_of_sled[row])].fanout
+        fanout = world.fleet_map.ultraservers[int(world.fleet_map.ultraserver_of_sled[row])].fanout
         self._cores_per_chip = fanout.cores_per_chip // CORES_PER_LOGICAL
-        self._fixed = _fixed_sections(hall, row, self._settings.instance, self._cores_per_chip)
+        self._fixed = _fixed_sections(world, row, self._settings.instance, self._cores_per_chip)
         self._chip_texts = [
             _ChipTexts(chip, self._cores_per_chip) for chip in range(fanout.chips_per_sled)
         ]
+        self._vcpu_keys = [f'"{vcpu}":' for vcpu in range(self._settings.host.vcpus)]
         self._schedule = _Schedule(self._settings.periods)
         self._counted: dict[tuple[str, int], tuple[int, int]] | None = None
         self._report_at_ns: int | None = None
 
     def read_lines(self) -> list[bytes]:
         """Complete lines since the last call, at most one, with its line feed. Never blocks."""
-        seen = self._hall.sled_readings(self._row)
+        seen = self._world.sled_readings(self._row)
         if not seen.powered:
             self._counted, self._report_at_ns = {}, None
             self._schedule.restart()
@@ -232,7 +235,8 @@ class NeuronMonitor:
         )
         vcpus = self._settings.host.vcpus
         rate = self._settings.switches_per_vcpu_s * vcpus * (0.05 + busy / 100.0)
-        each = ",".join([f'"{vcpu}":{usage}' for vcpu in range(vcpus)])
+        # Every vCPU is as busy as the average, so the value stands between the keys.
+        each = f"{usage},".join(self._vcpu_keys) + usage
         return (
             f'"average_usage":{usage},"usage_data":{{{each}}},'
             f'"context_switch_count":{round(rate * period_s)}'
@@ -303,12 +307,12 @@ def _counters_template(core: int) -> str:
     )
 
 
-def _fixed_sections(hall: Hall, row: int, instance: Instance, cores_per_chip: int) -> str:
+def _fixed_sections(world: WorldView, row: int, instance: Instance, cores_per_chip: int) -> str:
     """`instance_info` and `neuron_hardware_info`, without the braces around."""
-    sled_id = hall.fleet_map.sled_ids[row]
+    sled_id = world.fleet_map.sled_ids[row]
     digest = hashlib.blake2b(sled_id.encode(), digest_size=8).hexdigest()
-    chips = int(hall.fleet_map.chips_of_sled[row])
-    server = hall.fleet_map.ultraservers[int(hall.fleet_map.ultraserver_of_sled[row])]
+    chips = int(world.fleet_map.chips_of_sled[row])
+    server = world.fleet_map.ultraservers[int(world.fleet_map.ultraserver_of_sled[row])]
     sections = {
         "instance_info": {
             "instance_name": sled_id,
@@ -327,7 +331,7 @@ def _fixed_sections(hall: Hall, row: int, instance: Instance, cores_per_chip: in
             "neuron_device_version": "v4",
             "neuroncore_version": "v4d",
             "neuron_device_count": chips,
-            "neuron_device_memory_size": sku_of(hall.fleet_map).hbm_bytes,
+            "neuron_device_memory_size": sku_of(world.fleet_map).hbm_bytes,
             "neuroncore_per_device_count": cores_per_chip,
             "logical_neuroncore_config": CORES_PER_LOGICAL,
             "error": "",

@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 
 from emulator.devices.answer import Answer
-from emulator.devices.hall import Hall
 from emulator.devices.redfish import (
     ENABLED,
     ROOT,
@@ -24,6 +23,7 @@ from emulator.devices.redfish import (
     static,
 )
 from emulator.devices.redfish_rules import Number, Written
+from emulator.devices.view import WorldView
 from emulator.readings import SledReadings, SledRequests
 from emulator.settings import sku_of
 from fleet.metrics import LeakState
@@ -62,12 +62,12 @@ class _Sensor:
 class SledBmc:
     """Redfish service of one sled. The BMC has standby power: it answers when the sled is off."""
 
-    def __init__(self, hall: Hall, row: int, settings: BmcSettings | None = None) -> None:
-        self._hall = hall
+    def __init__(self, world: WorldView, row: int, settings: BmcSettings | None = None) -> None:
+        self._world = world
         self._row = row
         self._settings = settings or BmcSettings()
-        self._chips = int(hall.fleet_map.chips_of_sled[row])
-        self._rated_w = sku_of(hall.fleet_map).power.tdp_w
+        self._chips = int(world.fleet_map.chips_of_sled[row])
+        self._rated_w = sku_of(world.fleet_map).power.tdp_w
         self.service = RedfishService(self._nodes())
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:
@@ -77,13 +77,13 @@ class SledBmc:
         return self.service.request(method, target, body)
 
     def _readings(self) -> SledReadings:
-        return self._hall.sled_readings(self._row)
+        return self._world.sled_readings(self._row)
 
     def _requests(self) -> SledRequests:
-        return self._hall.sled_requests(self._row)
+        return self._world.sled_requests(self._row)
 
     def _nodes(self) -> tuple[Node, ...]:
-        sled_id = self._hall.fleet_map.sled_ids[self._row]
+        sled_id = self._world.fleet_map.sled_ids[self._row]
         sensors = [
             _sensor_resource(sensor, self._readings)
             for sensor in _sensors(self._settings, self._chips, self._rated_w)

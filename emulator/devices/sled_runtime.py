@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from emulator.devices.answer import Answer
-from emulator.devices.hall import Hall
+from emulator.devices.view import WorldView
 from emulator.models import MODELS
 from emulator.readings import JobSpec, RunningJob
 
@@ -47,11 +47,11 @@ class SledRuntime:
     that this sled can not run. 503: the sled is off.
     """
 
-    def __init__(self, hall: Hall, row: int) -> None:
-        self._hall = hall
+    def __init__(self, world: WorldView, row: int) -> None:
+        self._world = world
         self._row = row
-        self._chips = int(hall.fleet_map.chips_of_sled[row])
-        self._sled_id = hall.fleet_map.sled_ids[row]
+        self._chips = int(world.fleet_map.chips_of_sled[row])
+        self._sled_id = world.fleet_map.sled_ids[row]
         # Between the check for free chips and the start, nobody else may start.
         self._starting = threading.Lock()
 
@@ -62,7 +62,7 @@ class SledRuntime:
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:
         """Answer to one request; never raises."""
         try:
-            if not self._hall.sled_readings(self._row).powered:
+            if not self._world.sled_readings(self._row).powered:
                 raise _RefusedError(503, "Sled is off", f"{self._sled_id} is switched off")
             return self._route(method, target, body)
         except _RefusedError as refused:
@@ -92,22 +92,22 @@ class SledRuntime:
     def _on_jobs(self, method: str) -> Answer:
         if method not in {"GET", "HEAD"}:
             return _not_allowed(method, JOBS, "GET, HEAD")
-        wanted = self._hall.sled_requests(self._row).jobs
-        running = {job.job_id: job for job in self._hall.sled_readings(self._row).jobs}
+        wanted = self._world.sled_requests(self._row).jobs
+        running = {job.job_id: job for job in self._world.sled_readings(self._row).jobs}
         jobs = [_described(spec, running.get(job_id)) for job_id, spec in wanted.items()]
         return Answer(status=200, body=msgspec.json.encode({"jobs": jobs}))
 
     def _one(self, job_id: str) -> Answer:
-        spec = self._hall.sled_requests(self._row).jobs.get(job_id)
+        spec = self._world.sled_requests(self._row).jobs.get(job_id)
         if spec is None:
             raise _RefusedError(404, "Not found", f"{self._sled_id} runs no job {job_id}")
-        jobs = self._hall.sled_readings(self._row).jobs
+        jobs = self._world.sled_readings(self._row).jobs
         running = next((job for job in jobs if job.job_id == job_id), None)
         return Answer(status=200, body=msgspec.json.encode(_described(spec, running)))
 
     def _start(self, job_id: str, body: bytes | None) -> Answer:
         spec = self._checked(job_id, _decoded(body))
-        requests = self._hall.sled_requests(self._row)
+        requests = self._world.sled_requests(self._row)
         with self._starting:
             known = requests.jobs.get(job_id)
             if known != spec:
@@ -148,7 +148,7 @@ class SledRuntime:
                 f"job {spec.job_id} runs attempt {known.attempt} with another share; stop it or"
                 " send a later attempt",
             )
-        jobs = self._hall.sled_requests(self._row).jobs
+        jobs = self._world.sled_requests(self._row).jobs
         for other in jobs.values():
             busy = set(other.chips) & set(spec.chips)
             if busy and other.job_id != spec.job_id:
@@ -160,7 +160,7 @@ class SledRuntime:
     def _stop(self, job_id: str, query: str) -> Answer:
         """`?attempt=n` leaves a later attempt alone."""
         attempts = parse_qs(query).get("attempt", [])
-        requests = self._hall.sled_requests(self._row)
+        requests = self._world.sled_requests(self._row)
         with self._starting:
             spec = requests.jobs.get(job_id)
             if spec is not None and not (attempts and spec.attempt > _attempt(attempts[0])):

@@ -95,20 +95,20 @@ def cdu_readings(**changes: Any) -> CduReadings:
 
 
 class HandHall:
-    """Every sled and CDU shows the same, until it is changed here."""
+    """Every sled and CDU shows the same; `change_` changes all of them."""
 
     def __init__(self) -> None:
         self.fleet_map = FleetMap(trn3_datacenter())
-        self.sled = sled_readings()
-        self.cdu = cdu_readings()
+        self._sleds = [sled_readings()] * self.fleet_map.sleds
+        self._cdus = [cdu_readings()] * len(self.fleet_map.cdu_ids)
         self._sled_requests = [SledRequests(chips=4) for _ in range(self.fleet_map.sleds)]
         self._cdu_requests = [CduRequests() for _ in self.fleet_map.cdu_ids]
 
     def sled_readings(self, row: int) -> SledReadings:
-        return self.sled
+        return self._sleds[row]
 
     def cdu_readings(self, row: int) -> CduReadings:
-        return self.cdu
+        return self._cdus[row]
 
     def sled_requests(self, row: int) -> SledRequests:
         return self._sled_requests[row]
@@ -117,13 +117,13 @@ class HandHall:
         return self._cdu_requests[row]
 
     def change_sled(self, **changes: Any) -> None:
-        self.sled = replace(self.sled, **changes)
+        self._sleds = [replace(seen, **changes) for seen in self._sleds]
 
     def change_cdu(self, **changes: Any) -> None:
-        self.cdu = replace(self.cdu, **changes)
+        self._cdus = [replace(seen, **changes) for seen in self._cdus]
 
     def pass_time(self, duration_s: float) -> None:
         """Readings of later, otherwise the same."""
-        later_ns = self.sled.at_unix_ns + round(duration_s * 1e9)
+        later_ns = self._sleds[0].at_unix_ns + round(duration_s * 1e9)
         self.change_sled(at_unix_ns=later_ns)
         self.change_cdu(at_unix_ns=later_ns)

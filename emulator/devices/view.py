@@ -4,7 +4,7 @@ from emulator.readings import CduReadings, CduRequests, SledReadings, SledReques
 from fleet.topology import FleetMap
 
 
-class Hall(Protocol):
+class WorldView(Protocol):
     """What devices may see of the world: `emulator.datacenter.World` has this shape. Rows are sleds
     and CDUs in FleetMap order.
     """

@@ -1,0 +1,131 @@
+"""`isotherm-emulator`: an emulated hall whose devices speak as real ones do."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import structlog
+import typer
+
+from emulator.devices.catalogue import Devices
+from emulator.devices.neuron_monitor import NeuronMonitorSettings
+from emulator.endpoints import EmulatorServer, listen
+from emulator.options import EmulatorOptions
+from emulator.runtime import EmulatorRuntime
+from fleet.clock import SystemClock
+from fleet.errors import ConfigurationError, IsothermError
+from fleet.topology import FleetMap, trn3_datacenter
+
+DEFAULT_PORT = 8470
+
+_log = structlog.get_logger("emulator")
+_app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="An emulated hall of Trn3 UltraServers whose devices speak as real ones do.",
+)
+
+
+@_app.command()
+def run(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")
+    ] = DEFAULT_PORT,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="Requests: a CSV in the form of Azure LLM 2023, plain or .gz."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same hall.")] = 0,
+    load: Annotated[
+        float, typer.Option(help="Arrivals over the capacity of running replicas, 0 to 2.")
+    ] = EmulatorOptions().load_ratio,
+    ultraservers: Annotated[int, typer.Option(min=1, help="UltraServers on each loop.")] = 2,
+    loops: Annotated[int, typer.Option(min=1, help="Cooling loops of the hall.")] = 1,
+) -> None:
+    """Run the hall until SIGTERM or Ctrl-C."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    options = EmulatorOptions(seed=seed, trace=trace, load_ratio=load)
+    fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
+    try:
+        serve(options, fleet_map, port=port, stop=stop)
+    except ConfigurationError as error:
+        typer.echo(f"isotherm-emulator: {error}", err=True)
+        raise typer.Exit(2) from None
+    except IsothermError as error:
+        typer.echo(f"isotherm-emulator: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def serve(
+    options: EmulatorOptions, fleet_map: FleetMap, *, port: int, stop: threading.Event
+) -> None:
+    """Step a world and answer for its devices until `stop` is set."""
+    clock = SystemClock()
+    with listen(port) as listener:  # first, because a taken port is known at once
+        _log.info("building the hall", chips=fleet_map.chips, sleds=fleet_map.sleds)
+        runtime = EmulatorRuntime(options, fleet_map, clock)
+        devices = Devices(runtime.world, clock, NeuronMonitorSettings(host=options.sled))
+        server = EmulatorServer(
+            runtime.world, devices, alive=lambda: runtime.running, listener=listener
+        )
+        runtime.start()
+        try:
+            server.start()
+            _log.info("the hall runs", url=server.url, devices=f"{server.url}/devices")
+            stop.wait()
+        finally:
+            _log.info("stopping")
+            server.stop()
+            runtime.stop()
+
+
+@_app.command("neuron-monitor")
+def neuron_monitor(
+    url: Annotated[str, typer.Option(help="http://127.0.0.1:PORT/devices/SLED/neuron-monitor")],
+    reports: Annotated[int, typer.Option(min=0, help="End after so many; 0: never.")] = 0,
+) -> None:
+    """Print a sled's reports, one JSON object a line, as the real `neuron-monitor` does."""
+    # The default action ends a blocked read at once, as it does with the real tool.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        _print_lines(url, reports)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        reason = str(error) or type(error).__name__
+        typer.echo(f"isotherm-emulator: {url} does not answer: {reason}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _print_lines(url: str, reports: int) -> None:
+    timeout = httpx.Timeout(5.0, read=None)
+    with httpx.stream("GET", url, timeout=timeout, trust_env=False) as response:
+        if response.status_code != httpx.codes.OK:
+            typer.echo(f"isotherm-emulator: {url}: HTTP {response.status_code}", err=True)
+            raise typer.Exit(1)
+        for printed, line in enumerate(response.iter_lines(), start=1):
+            typer.echo(line)
+            if printed == reports:
+                return
+    typer.echo(f"isotherm-emulator: {url} has ended", err=True)
+    raise typer.Exit(1)
+
+
+def main() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    _app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Devices over HTTP: `/devices/{id}/bmc`, `/runtime` and `/neuron-monitor`, as a raw ASGI app.
+
+Raw, because a hall of agents asks some hundred times a second, and routing, validation and
+serialisation by a framework would cost more than the devices do.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from emulator.devices.answer import Answer
+from emulator.devices.catalogue import Devices
+from emulator.devices.neuron_monitor import NeuronMonitor
+from fleet.errors import UnknownIdError
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MOST_BODY_BYTES: Final = 64 * 1024
+STREAM_POLL_S: Final = 0.25
+"""How often a stream looks for a new report, and for the end of the process."""
+
+_JSON: Final = ("content-type", "application/json")
+_NDJSON: Final = ("content-type", "application/x-ndjson")
+_PREFIX: Final = "/devices/"
+
+
+class DeviceApp:
+    """ASGI app for paths under `/devices/`. Streams end when `stop` was called."""
+
+    def __init__(self, devices: Devices) -> None:
+        self._devices = devices
+        self._stopping = False
+
+    def stop(self) -> None:
+        """May be called from any thread."""
+        self._stopping = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = target_of(scope)
+        if "/neuron-monitor" in path:
+            await self._stream(path, scope["method"], receive, send)
+            return
+        body = await read_body(receive)
+        if body is None:
+            await reply(send, too_large())
+            return
+        answer = self._answer(scope["method"], path, body)
+        await reply(send, answer, head=scope["method"] == "HEAD")
+
+    def _answer(self, method: str, target: str, body: bytes) -> Answer:
+        for marker, device in (("/bmc/", self._bmc), ("/runtime/", self._runtime)):
+            owner, found, rest = target.removeprefix(_PREFIX).partition(marker)
+            if found:
+                try:
+                    return device(owner, method, f"/{rest}", body)
+                except UnknownIdError as error:
+                    return problem(404, "Not found", str(error))
+        return no_resource(target)
+
+    def _bmc(self, owner: str, method: str, target: str, body: bytes) -> Answer:
+        if owner in self._devices.fleet_map.cdu_ids:
+            return self._devices.cdu(owner).handle(method, target, body)
+        return self._devices.sled_bmc(owner).handle(method, target, body)
+
+    def _runtime(self, owner: str, method: str, target: str, body: bytes) -> Answer:
+        return self._devices.sled_runtime(owner).handle(method, target, body)
+
+    async def _stream(self, target: str, method: str, receive: Receive, send: Send) -> None:
+        owner, _, rest = target.removeprefix(_PREFIX).partition("/neuron-monitor")
+        if rest and not rest.startswith("?"):
+            await reply(send, no_resource(target))
+            return
+        if method != "GET":
+            refused = problem(405, "Method not allowed", f"{target} takes GET only")
+            await reply(send, Answer(status=405, body=refused.body, headers=(("allow", "GET"),)))
+            return
+        try:
+            monitor = self._devices.neuron_monitor(owner)
+        except UnknownIdError as error:
+            await reply(send, problem(404, "Not found", str(error)))
+            return
+        await _start(send, 200, (_NDJSON, ("cache-control", "no-store")))
+        await self._pump(monitor, receive, send)
+
+    async def _pump(self, monitor: NeuronMonitor, receive: Receive, send: Send) -> None:
+        """Lines as they come, until the reader leaves or the process stops."""
+        await receive()
+        gone = asyncio.ensure_future(receive())
+        try:
+            while not (gone.done() or self._stopping):
+                if lines := monitor.read_lines():
+                    chunk = b"".join(lines)
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await asyncio.wait((gone,), timeout=STREAM_POLL_S)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            gone.cancel()
+
+
+def target_of(scope: Scope) -> str:
+    """Path and query as they stood on the wire, percent signs included."""
+    path = str(scope["raw_path"].decode("latin-1"))
+    query = scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query else path
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """The request's body; None when it is larger than any device takes."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > MOST_BODY_BYTES:
+            return None
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+async def reply(send: Send, answer: Answer, *, head: bool = False) -> None:
+    headers = list(answer.headers)
+    if answer.status != HTTPStatus.NO_CONTENT:  # which must not say a length
+        headers += [_JSON, ("content-length", str(len(answer.body)))]
+    await _start(send, answer.status, tuple(headers))
+    await send({"type": "http.response.body", "body": b"" if head else answer.body})
+
+
+async def _start(send: Send, status: int, headers: tuple[tuple[str, str], ...]) -> None:
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+
+
+def problem(status: int, title: str, detail: str) -> Answer:
+    """An RFC 9457 body."""
+    body = {"title": title, "status": status, "detail": detail}
+    return Answer(status=status, body=msgspec.json.encode(body))
+
+
+def no_resource(target: str) -> Answer:
+    return problem(404, "Not found", f"no resource at {target}; GET /devices lists the devices")
+
+
+def too_large() -> Answer:
+    return problem(413, "Body too large", f"a request body may have {MOST_BODY_BYTES} bytes")

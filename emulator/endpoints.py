@@ -1,0 +1,268 @@
+"""The emulator on HTTP: its devices, and the strings of the world (faults, load) for people.
+
+Loopback only: whoever reaches the port may switch sleds off.
+"""
+
+import errno
+import socket
+import threading
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+import uvicorn
+
+from emulator.datacenter import World
+from emulator.devices.answer import Answer
+from emulator.devices.catalogue import Devices
+from emulator.devices.over_http import (
+    DeviceApp,
+    Receive,
+    Scope,
+    Send,
+    no_resource,
+    problem,
+    read_body,
+    reply,
+    target_of,
+    too_large,
+)
+from emulator.faults import Fault, FaultKind
+from fleet.errors import ConfigurationError, IsothermError, UnknownIdError
+
+HOST: Final = "127.0.0.1"
+START_WITHIN_S: Final = 5.0
+STOP_WITHIN_S: Final = 4.0
+_GRACE_S: Final = 2
+
+
+class _FaultBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /faults`; see `emulator.faults.Fault`."""
+
+    kind: FaultKind
+    place: str
+    severity: float | None = None
+    start_s: float = 0.0
+    duration_s: float | None = None
+
+
+class _LoadBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /load`: arrivals over the capacity of the replicas that run."""
+
+    load_ratio: float
+
+
+_fault_decoder: Final = msgspec.json.Decoder(_FaultBody)
+_load_decoder: Final = msgspec.json.Decoder(_LoadBody)
+
+
+class EmulatorApp:
+    """ASGI app: `/devices...`, `/faults`, `/load`, `/livez`."""
+
+    def __init__(self, world: World, devices: Devices, alive: Callable[[], bool]) -> None:
+        self._world = world
+        self._alive = alive
+        self._devices = DeviceApp(devices)
+        self._listing = _json({"sleds": world.fleet_map.sled_ids, "cdus": world.fleet_map.cdu_ids})
+        self._routes: dict[str, dict[str, Callable[[bytes], Answer]]] = {
+            "/devices": {"GET": lambda _: self._listing},
+            "/livez": {"GET": self._livez},
+            "/load": {"GET": self._load, "PUT": self._set_load},
+            "/faults": {"GET": self._faults, "POST": self._inject},
+        }
+
+    def stop(self) -> None:
+        """Ends streams; may be called from any thread."""
+        self._devices.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        path = target_of(scope).partition("?")[0]
+        if path.startswith("/devices/"):
+            await self._devices(scope, receive, send)
+            return
+        body = await read_body(receive)
+        method = scope["method"]
+        answer = too_large() if body is None else self._answer(method, path.rstrip("/"), body)
+        await reply(send, answer, head=method == "HEAD")
+
+    def _answer(self, method: str, path: str, body: bytes) -> Answer:
+        try:
+            if path.startswith("/faults/"):
+                return self._on_fault(method, path)
+            methods = self._routes.get(path)
+            if methods is None:
+                return no_resource(path)
+            handler = methods.get("GET" if method == "HEAD" else method)
+            return handler(body) if handler else _not_allowed(method, path, tuple(methods))
+        except UnknownIdError as error:
+            return problem(404, "Not found", str(error))
+        except (ConfigurationError, msgspec.ValidationError) as error:
+            return problem(422, "Not possible", str(error))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return problem(400, "Malformed JSON", str(error))
+
+    def _livez(self, _body: bytes) -> Answer:
+        if self._alive():
+            return _json({"status": "ok", "emulated_s": round(self._world.now_s, 3)})
+        return problem(503, "World stands still", "the thread that steps the world has ended")
+
+    def _load(self, _body: bytes) -> Answer:
+        return _json({"load_ratio": self._world.load_ratio})
+
+    def _set_load(self, body: bytes) -> Answer:
+        wanted = _load_decoder.decode(body).load_ratio
+        if not 0.0 <= wanted <= 2.0:
+            raise ConfigurationError(f"load_ratio {wanted:g} is outside 0 to 2")
+        self._world.load_ratio = wanted
+        return self._load(body)
+
+    def _faults(self, _body: bytes) -> Answer:
+        return _json({"items": [_shown(fault) for fault in self._world.faults()]})
+
+    def _inject(self, body: bytes) -> Answer:
+        asked = _fault_decoder.decode(body)
+        fault = Fault(
+            kind=asked.kind,
+            place=asked.place,
+            severity=asked.severity,
+            start_s=asked.start_s,
+            duration_s=asked.duration_s,
+        )
+        self._world.inject(fault)
+        return Answer(status=201, body=msgspec.json.encode(_shown(fault)))
+
+    def _on_fault(self, method: str, path: str) -> Answer:
+        """`DELETE /faults/{kind}/{place}`; the `#` of a place is written `%23`."""
+        if method != "DELETE":
+            return _not_allowed(method, path, ("DELETE",))
+        kind, _, place = path.removeprefix("/faults/").partition("/")
+        if kind not in set(FaultKind):
+            raise UnknownIdError("fault kind", kind)
+        self._world.clear(FaultKind(kind), unquote(place))
+        return Answer(status=204)
+
+
+class EmulatorServer:
+    """Serves a world in a thread of its own, between `start` and `stop`.
+
+    `port` 0 takes a free one; `port` says which after `start`. `alive` answers `/livez`.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        devices: Devices,
+        *,
+        port: int = 0,
+        alive: Callable[[], bool] = lambda: True,
+        listener: socket.socket | None = None,
+    ) -> None:
+        self.port = port
+        self._app = EmulatorApp(world, devices, alive)
+        self._listener = listener
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def start(self) -> None:
+        """Returns when it answers. Raises ConfigurationError when the port can not be had."""
+        if self._thread is not None:
+            raise RuntimeError("the endpoints are already served; stop them before")
+        listener, self._listener = self._listener or listen(self.port), None
+        self.port = int(listener.getsockname()[1])
+        self._server = _Server(_config(self._app))
+        self._thread = threading.Thread(
+            target=_serve, args=(self._server, listener), name="emulator-http", daemon=True
+        )
+        self._thread.start()
+        self._server.settled.wait(START_WITHIN_S)
+        if not self._server.started:
+            self.stop()
+            raise IsothermError(f"the emulator at {self.url} did not start; its log says why")
+
+    def stop(self) -> bool:
+        """End streams and connections; False when the thread did not end within 5 s."""
+        server, thread = self._server, self._thread
+        if server is None or thread is None:
+            return True
+        self._app.stop()
+        server.should_exit = True
+        thread.join(STOP_WITHIN_S)
+        if thread.is_alive():
+            server.force_exit = True
+            thread.join(1.0)
+        self._server = self._thread = None
+        return not thread.is_alive()
+
+
+def listen(port: int) -> socket.socket:
+    """A socket that listens on loopback; ConfigurationError in one line when it can not."""
+    try:
+        return socket.create_server((HOST, port), backlog=512)
+    except (OSError, OverflowError) as error:
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = error.strerror or reason
+            if error.errno == errno.EADDRINUSE:
+                reason = "the port is in use; choose another with --port, or 0 for any free one"
+        raise ConfigurationError(f"can not listen on {HOST} port {port}: {reason}") from error
+
+
+class _Server(uvicorn.Server):
+    """Tells when it has started or failed to, so that nobody has to poll."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.settled = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.settled.set()
+
+
+def _config(app: EmulatorApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,  # the process has set up its own logging
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="off",
+        timeout_keep_alive=30,  # agents ask every second on connections that they keep
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+
+
+def _serve(server: _Server, listener: socket.socket) -> None:
+    try:
+        server.run(sockets=[listener])
+    finally:
+        server.settled.set()  # also when it could not start
+        listener.close()
+
+
+def _json(document: object) -> Answer:
+    return Answer(status=200, body=msgspec.json.encode(document))
+
+
+def _shown(fault: Fault) -> dict[str, object]:
+    return {
+        "kind": fault.kind.value,
+        "place": fault.place,
+        "severity": fault.strength,
+        "start_s": fault.start_s,
+        "duration_s": fault.duration_s,
+    }
+
+
+def _not_allowed(method: str, path: str, allow: tuple[str, ...]) -> Answer:
+    body = problem(405, "Method not allowed", f"{path} does not take {method}").body
+    return Answer(status=405, body=body, headers=(("Allow", ", ".join(allow)),))
