@@ -27,7 +27,11 @@ class Room:
         self._taken = np.arange(self._widest) >= fleet_map.chips_of_sled[:, None]
         self.free: Counts = fleet_map.chips_of_sled.astype(np.int64)
         """Free chips of each sled, usable or not."""
-        self._servers = len(fleet_map.ultraservers)
+        self._first_sled = np.array(
+            [fleet_map.sleds_in_ultraserver(n).start for n in range(len(fleet_map.ultraservers))],
+            dtype=np.intp,
+        )
+        self.server_heat_c = self._mean_heat_c()
 
     def occupy(self, jobs: Iterable[Job]) -> None:
         """Take what jobs hold, and what their earlier attempts have not given back."""
@@ -67,18 +71,22 @@ class Room:
         return empty.astype(np.int64)
 
     def by_server(self, per_sled: Counts) -> Counts:
-        """Sum over the sleds of each UltraServer."""
-        totals = np.bincount(
-            self.fleet_map.ultraserver_of_sled, weights=per_sled, minlength=self._servers
-        )
-        whole: Counts = totals.astype(np.int64)
-        return whole
+        """Sum over the sleds of each UltraServer, which are adjacent."""
+        totals: Counts = np.add.reduceat(per_sled, self._first_sled)
+        return totals
 
     def units_needed(self, shape: Shape) -> int:
         """In the unit of `groups`: groups, or empty sleds for groups larger than one."""
         if shape.group_chips <= self._widest:
             return shape.groups
         return shape.groups * -(-shape.group_chips // self._widest)
+
+    def _mean_heat_c(self) -> NDArray[np.float64]:
+        """Mean over each UltraServer's usable sleds of their hottest junction."""
+        heat = np.where(self.usable, np.nan_to_num(self.grounds.hottest_c), 0.0)
+        sleds = np.add.reduceat(self.usable.astype(np.float64), self._first_sled)
+        mean: NDArray[np.float64] = np.add.reduceat(heat, self._first_sled) / np.maximum(sleds, 1.0)
+        return mean
 
     def _rows(self, placement: Placement) -> list[tuple[int, list[int]]]:
         rows = []

@@ -6,7 +6,7 @@ from controller.anomaly.detectors.leak import LeakDetector
 from controller.anomaly.detectors.plate import PlateDetector
 from controller.anomaly.detectors.staleness import StalenessDetector
 from controller.anomaly.finding import Finding, Severity
-from tests.controller.builders import SpokenFleet
+from tests.controller.spoken import SpokenFleet
 
 SLED = "h1/us01/r1/s01"
 CHIP = f"{SLED}/c2"

@@ -6,7 +6,7 @@ from controller.anomaly.detectors.threshold import ThresholdDetector
 from controller.anomaly.finding import Finding, Severity
 from controller.anomaly.rules import THRESHOLDS
 from controller.anomaly.signals import SIGNALS
-from tests.controller.builders import SpokenFleet
+from tests.controller.spoken import SpokenFleet, Wanted
 
 SLED = "h1/us01/r1/s01"
 CHIP = f"{SLED}/c2"
@@ -86,9 +86,7 @@ def test_an_unknown_value_neither_starts_nor_ends_a_finding() -> None:
         ({"secondary_flow_lpm": 100.0}, "loop_flow_per_kw"),
     ],
 )
-def test_each_trouble_of_a_loop_has_its_rule(
-    cdu: dict[str, float | dict[int, float]], rule: str
-) -> None:
+def test_each_trouble_of_a_loop_has_its_rule(cdu: Wanted, rule: str) -> None:
     fleet = SpokenFleet(cdu=cdu)
     found = watch(fleet, ThresholdDetector(fleet.fleet_map), 121)
     assert rule in [finding.rule for finding in found]
@@ -113,9 +111,7 @@ def test_a_cold_supply_with_the_valve_shut_is_only_a_low_load() -> None:
         ({"hbm_c": {1: 97.0}}, "hbm_too_hot"),
     ],
 )
-def test_each_trouble_of_a_sled_has_its_rule(
-    sled: dict[str, float | dict[int, float]], rule: str
-) -> None:
+def test_each_trouble_of_a_sled_has_its_rule(sled: Wanted, rule: str) -> None:
     fleet = SpokenFleet(sled={SLED: sled})
     found = watch(fleet, ThresholdDetector(fleet.fleet_map), 25)
     assert [finding.rule for finding in found] == [rule]

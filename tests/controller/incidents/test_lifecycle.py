@@ -20,7 +20,7 @@ from controller.incidents.incident import (
 from controller.incidents.lifecycle import IncidentBook, fingerprint, step
 from controller.incidents.settings import IncidentSettings
 from fleet.clock import NS_PER_S
-from tests.controller.builders import START_UNIX_NS
+from tests.controller.spoken import START_UNIX_NS
 
 SETTINGS = IncidentSettings()
 SLED = "h1/us01/r1/s01"

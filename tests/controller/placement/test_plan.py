@@ -8,7 +8,7 @@ from controller.placement.job import Cordon, Departure, Job, JobState, Placement
 from controller.placement.plan import plan, validate
 from controller.placement.settings import PlacementSettings
 from controller.state.snapshot import FleetSnapshot
-from tests.controller.builders import START_UNIX_NS, SpokenFleet, make_job
+from tests.controller.spoken import START_UNIX_NS, SpokenFleet, Wanted, make_job
 
 SETTINGS = PlacementSettings()
 SLED = "h1/us01/r1/s01"
@@ -109,7 +109,7 @@ def test_a_group_larger_than_a_sled_takes_whole_sleds() -> None:
     ],
 )
 def test_a_sled_that_is_not_fit_gets_no_work_and_the_reason_says_so(
-    values: dict[str, float | dict[int, float]], words: str
+    values: Wanted, words: str
 ) -> None:
     fleet = SpokenFleet(sled={SLED: values})
     whole = make_job("whole", 144)

@@ -9,7 +9,7 @@ from controller.state.columns import FleetColumns
 from fleet.clock import NS_PER_S
 from fleet.errors import UnknownIdError
 from fleet.frame import MISSING_COUNT, Column, Reporter, Schema, sled_schema
-from tests.controller.builders import START_UNIX_NS, SpokenFleet, make_frame, small_map
+from tests.controller.spoken import START_UNIX_NS, SpokenFleet, make_frame, small_map
 
 SLED = "h1/us01/r1/s02"
 

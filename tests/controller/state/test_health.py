@@ -1,7 +1,7 @@
 import pytest
 
 from controller.state.health import HealthSettings, sled_health
-from tests.controller.builders import SpokenFleet
+from tests.controller.spoken import SpokenFleet
 
 SLED = "h1/us01/r1/s01"
 

@@ -1,0 +1,168 @@
+"""A fleet whose agents say what a test wants, frame by frame."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from controller.placement.job import Job
+from controller.state.columns import FleetColumns
+from controller.state.snapshot import FleetSnapshot
+from fleet.clock import NS_PER_S
+from fleet.frame import MISSING_COUNT, FloatBlock, Frame, Schema, cdu_schema, sled_schema
+from fleet.topology import FleetMap, trn3_datacenter
+
+START_UNIX_NS = 1_760_000_000 * NS_PER_S
+
+Said = Mapping[str, float | Mapping[int, float]]
+"""Metric -> value, or part -> value."""
+Wanted = dict[str, float | dict[int, float]]
+"""The same, as tests write it."""
+
+SLED_CALM = {
+    "junction_c": 55.0,
+    "hbm_c": 58.0,
+    "power_w": 600.0,
+    "inlet_c": 40.0,
+    "outlet_c": 46.0,
+    "coolant_flow_lpm": 7.5,
+    "sled_power_w": 3000.0,
+    "leak_state": 0.0,
+    "power_state": 1.0,
+    "guard_level": 0.0,
+}
+CDU_CALM = {
+    "supply_c": 40.0,
+    "return_c": 46.0,
+    "secondary_flow_lpm": 540.0,
+    "primary_supply_c": 30.0,
+    "valve_ratio": 0.5,
+    "reservoir_level_ratio": 0.9,
+    "dew_point_c": 14.0,
+    "cdu_leak_state": 0.0,
+    "pump_speed_ratio": 0.8,
+    "pump_state": 0.0,
+}
+
+
+def small_map(loops: int = 1) -> FleetMap:
+    return FleetMap(trn3_datacenter(loops=loops))
+
+
+def make_frame(
+    agent: str,
+    schema: Schema,
+    values: Said,
+    *,
+    seq: int,
+    epoch: int = 1,
+    at_unix_ns: int = START_UNIX_NS,
+    counts: Mapping[str, Mapping[int, int]] | None = None,
+) -> Frame:
+    """One tick; a value may differ by part. What is not named is absent."""
+    counters = np.full((1, len(schema.counters)), MISSING_COUNT, np.uint64)
+    if counts:
+        for place, column in enumerate(schema.counters):
+            counters[0, place] = counts.get(column.metric, {}).get(column.part, MISSING_COUNT)
+    return Frame(
+        agent=agent,
+        epoch=epoch,
+        seq=seq,
+        schema_id=schema.id,
+        t0_unix_ns=at_unix_ns,
+        dt_ns=NS_PER_S,
+        values=_row(schema, _key(values)),
+        counters=counters,
+    )
+
+
+Key = tuple[tuple[str, float | tuple[tuple[int, float], ...]], ...]
+
+
+def _key(values: Said) -> Key:
+    return tuple(
+        (name, tuple(value.items()) if isinstance(value, Mapping) else value)
+        for name, value in sorted(values.items())
+    )
+
+
+@lru_cache(maxsize=256)
+def _row(schema: Schema, values: Key) -> FloatBlock:
+    """Shared by all agents that say the same; frames are never written to."""
+    said = dict(values)
+    row = np.full((1, len(schema.columns)), np.nan, np.float32)
+    for place, column in enumerate(schema.columns):
+        value = said.get(column.metric, np.nan)
+        row[0, place] = dict(value).get(column.part, np.nan) if isinstance(value, tuple) else value
+    return row
+
+
+@dataclass
+class SpokenFleet:
+    """Every agent of a fleet, one tick a second; tests set what differs from calm."""
+
+    fleet_map: FleetMap = field(default_factory=small_map)
+    sled: dict[str, Wanted] = field(default_factory=dict)
+    """By sled id."""
+    every_sled: Wanted = field(default_factory=dict)
+    cdu: Wanted = field(default_factory=dict)
+    counts: dict[str, dict[str, dict[int, int]]] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    seconds: int = 0
+
+    def __post_init__(self) -> None:
+        self.columns = FleetColumns(self.fleet_map)
+
+    @property
+    def at_unix_ns(self) -> int:
+        return START_UNIX_NS + self.seconds * NS_PER_S
+
+    def tick(self) -> FleetSnapshot:
+        """A second later: every agent that is not silent has spoken."""
+        self.seconds += 1
+        for sled_id in self.fleet_map.sled_ids:
+            wanted = self.every_sled | self.sled.get(sled_id, {})
+            self._speak(sled_id, sled_schema(4), _whole(wanted, SLED_CALM, 4))
+        for cdu_id in self.fleet_map.cdu_ids:
+            self._speak(cdu_id, cdu_schema(2), _whole(self.cdu, CDU_CALM, 2))
+        return self.columns.snapshot(self.at_unix_ns, self.seconds)
+
+    def _speak(self, agent: str, schema: Schema, values: Said) -> None:
+        if agent in self.silent:
+            return
+        frame = make_frame(
+            agent,
+            schema,
+            values,
+            seq=self.seconds,
+            at_unix_ns=self.at_unix_ns,
+            counts=self.counts.get(agent),
+        )
+        self.columns.apply(frame, schema)
+
+
+def _whole(wanted: Wanted, calm: Mapping[str, float], parts: int) -> Said:
+    """What is not named is calm, also of the parts of a metric that is."""
+    said: dict[str, float | Mapping[int, float]] = dict(calm)
+    for name, value in wanted.items():
+        if isinstance(value, dict):
+            rest = calm.get(name, np.nan)
+            said[name] = {part: value.get(part, rest) for part in range(parts)}
+        else:
+            said[name] = value
+    return said
+
+
+def make_job(
+    job_id: str, chips: int = 4, *, tensor_parallel: int = 1, priority: int = 0, age_s: int = 0
+) -> Job:
+    return Job(
+        id=job_id,
+        name=job_id,
+        model="llama-70b",
+        chips=chips,
+        tensor_parallel=tensor_parallel,
+        priority=priority,
+        submitted_at_unix_ns=START_UNIX_NS - age_s * NS_PER_S,
+    )
