@@ -27,5 +27,6 @@ def upsert(
 def insert_absent(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert a row; False when one with the same unique key is there already."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    done = connection.execute(insert(table).values(**row).on_conflict_do_nothing())
-    return done.rowcount == 1
+    new = insert(table).values(**row).on_conflict_do_nothing().returning(*table.primary_key)
+    # Row counts of inserts are not to be had from every driver; returned rows are.
+    return connection.execute(new).first() is not None
