@@ -1,0 +1,57 @@
+"""Agents from devices; the same for emulated ones in this process and real ones over HTTP."""
+
+from agent.cdu import CduAgent
+from agent.inputs import CDU_INPUTS, SLED_INPUTS
+from agent.inputs.devices import CduDevices, SledDevices
+from agent.options import AgentOptions
+from agent.outputs.cdu_redfish import CduActuators
+from agent.outputs.runtime import JobRuntime
+from agent.outputs.sled_power import SledPower
+from agent.sled import Closable, SledAgent
+from fleet.clock import Clock
+
+
+def sled_agent(
+    options: AgentOptions,
+    sled_id: str,
+    loop_id: str,
+    devices: SledDevices,
+    clock: Clock,
+    *,
+    closing: tuple[Closable, ...] = (),
+) -> SledAgent:
+    """`closing` are the devices that the agent owns and ends with it."""
+    return SledAgent(
+        agent_id=sled_id,
+        loop_id=loop_id,
+        chips=devices.chips,
+        inputs={name: make(devices) for name, make in SLED_INPUTS.items()},
+        actuators=(
+            SledPower(devices.bmc, chips=devices.chips, rated_w=options.rated_w),
+            JobRuntime(devices.runtime),
+        ),
+        clock=clock,
+        options=options,
+        closing=closing,
+    )
+
+
+def cdu_agent(
+    options: AgentOptions,
+    cdu_id: str,
+    loop_id: str,
+    devices: CduDevices,
+    clock: Clock,
+    *,
+    closing: tuple[Closable, ...] = (),
+) -> CduAgent:
+    return CduAgent(
+        agent_id=cdu_id,
+        loop_id=loop_id,
+        pumps=devices.pumps,
+        inputs={name: make(devices) for name, make in CDU_INPUTS.items()},
+        actuators=CduActuators(devices.bmc, pumps=devices.pumps),
+        clock=clock,
+        options=options,
+        closing=closing,
+    )

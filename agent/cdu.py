@@ -1,0 +1,169 @@
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from agent.collect import Collector, FrameMaker
+from agent.durable import AgentMemory
+from agent.execute import Executor, acknowledge
+from agent.inputs.base import Input
+from agent.notices import Notices
+from agent.options import AgentOptions, CoolingLimits
+from agent.outputs.cdu_redfish import CduActuators
+from agent.sled import Closable
+from fleet.clock import NS_PER_S, Clock
+from fleet.commands import Ack, Command, Outcome, SetCooling
+from fleet.errors import CommandRefusedError, DeviceError
+from fleet.events import EventKind
+from fleet.frame import Frame, cdu_schema
+
+_log: Final = structlog.get_logger("isotherm.agent")
+_REMOTE: Final = 1.0
+
+
+@dataclass(slots=True)
+class _Lease:
+    """What holds until a time of the monotonic clock, which no one can set back."""
+
+    command: Command
+    wanted: SetCooling
+    until_s: float
+    written_s: float
+
+
+class CduAgent:
+    """Reads one CDU and moves it while a lease holds; without one the CDU's own loop cools.
+
+    `tick` and `execute` may come from two threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        agent_id: str,
+        loop_id: str,
+        pumps: int,
+        inputs: Mapping[str, Input],
+        actuators: CduActuators,
+        clock: Clock,
+        options: AgentOptions,
+        closing: tuple[Closable, ...] = (),
+    ) -> None:
+        self.agent_id = agent_id
+        self.loop_id = loop_id
+        self.schema = cdu_schema(pumps)
+        self.counts: Counter[str] = Counter()
+        self._actuators = actuators
+        self._clock = clock
+        self._limits: CoolingLimits = options.cooling
+        self._memory = AgentMemory(options.state_dir / "agents", agent_id)
+        self._collector = Collector(agent_id, self.schema, inputs, self.counts)
+        self._frames = FrameMaker(agent_id, self._memory.epoch, self.schema, options.period_s)
+        self._executor = Executor(agent_id, self._memory, clock, self._apply)
+        self.notices = Notices(agent_id, self._memory.epoch, clock)
+        self._closing = closing
+        self._turn = threading.Lock()
+        self._lease: _Lease | None = None
+        # An agent that starts knows of no lease: whatever an earlier one left ends here.
+        self._hand_back_due = True
+        self.notices.tell(EventKind.AGENT_STARTED, "start", {"epoch": str(self._memory.epoch)})
+
+    @property
+    def leased(self) -> bool:
+        return self._lease is not None
+
+    def tick(self) -> Frame:
+        t0_unix_ns, now_s = self._clock.unix_ns(), self._clock.monotonic_s()
+        collected = self._collector.collect(now_s)
+        mode = collected.values[self._collector.position("control_mode")]
+        with self._turn:
+            self._watch(remote=bool(mode == _REMOTE), now_s=now_s)
+        return self._frames.make(collected, t0_unix_ns)
+
+    def look(self) -> Frame:
+        """A frame of what the devices say, with nothing written to them."""
+        collected = self._collector.collect(self._clock.monotonic_s())
+        return self._frames.make(collected, self._clock.unix_ns())
+
+    def execute(self, command: Command) -> Ack:
+        with self._turn:
+            ack = self._executor.execute(command)
+        self.notices.answer(ack)
+        return ack
+
+    def close(self) -> None:
+        """Hand the CDU back to its own loop, then let go of it."""
+        with self._turn:
+            if self._lease is not None:
+                self._lease = None
+                self._hand_back()
+        for device in self._closing:
+            device.close()
+
+    def _watch(self, *, remote: bool, now_s: float) -> None:
+        lease = self._lease
+        if lease is None:
+            if self._hand_back_due or remote:
+                self._hand_back()
+        elif now_s >= lease.until_s:
+            self._lapse(lease)
+        elif now_s - lease.written_s >= self._limits.rewrite_s:
+            self._rewrite(lease, now_s)
+
+    def _lapse(self, lease: _Lease) -> None:
+        self._lease = None
+        self._hand_back()
+        command = lease.command
+        detail = "no newer command came: the CDU's own loop cools"
+        _log.warning("lease lapsed", agent=self.agent_id, command=command.id)
+        self.counts["leases_lapsed"] += 1
+        self.notices.tell(EventKind.LEASE_LAPSED, command.id, {})
+        self.notices.answer(acknowledge(command, Outcome.LAPSED, detail, self._clock.unix_ns()))
+
+    def _hand_back(self) -> None:
+        """Tried again at each tick until the CDU takes it."""
+        self._hand_back_due = True
+        try:
+            self._actuators.hand_back()
+        except DeviceError as error:
+            self.counts["hand_back_failures"] += 1
+            _log.error(
+                "CDU does not go back to its own loop", agent=self.agent_id, error=str(error)
+            )
+        else:
+            self._hand_back_due = False
+
+    def _rewrite(self, lease: _Lease, now_s: float) -> None:
+        lease.written_s = now_s
+        try:
+            self._actuators.apply(lease.wanted)
+        except DeviceError:
+            self.counts["rewrite_failures"] += 1
+
+    def _apply(self, command: Command) -> str:
+        wanted = command.action
+        if not isinstance(wanted, SetCooling):
+            raise CommandRefusedError("a CDU takes SetCooling only")
+        self._check(wanted)
+        detail = self._actuators.apply(wanted)
+        now_s = self._clock.monotonic_s()
+        left_s = (command.expires_at_unix_ns - self._clock.unix_ns()) / NS_PER_S
+        until_s = now_s + min(left_s, self._limits.longest_lease_s)
+        self._lease = _Lease(command, wanted, until_s, now_s)
+        self._hand_back_due = False
+        return detail
+
+    def _check(self, wanted: SetCooling) -> None:
+        limits = self._limits
+        if not limits.lowest_supply_c <= wanted.supply_c <= limits.highest_supply_c:
+            raise CommandRefusedError(
+                f"supply of {wanted.supply_c} C is outside "
+                f"{limits.lowest_supply_c}..{limits.highest_supply_c} C"
+            )
+        if wanted.pump_ratio < limits.lowest_pump_ratio:
+            raise CommandRefusedError(
+                f"pumps at {wanted.pump_ratio} are below {limits.lowest_pump_ratio}"
+            )

@@ -1,0 +1,21 @@
+"""What an agent can read, one file a device; a new input is a file here and a line below."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from agent.inputs.base import Input
+from agent.inputs.cdu_redfish import CduRedfishInput
+from agent.inputs.devices import CduDevices, SledDevices
+from agent.inputs.neuron_monitor import NeuronMonitorInput
+from agent.inputs.sled_redfish import SledRedfishInput
+
+SLED_INPUTS: Final[Mapping[str, Callable[[SledDevices], Input]]] = {
+    "neuron-monitor": lambda sled: NeuronMonitorInput(
+        sled.lines, chips=sled.chips, semantics=sled.ecc_semantics
+    ),
+    "redfish": lambda sled: SledRedfishInput(sled.bmc),
+}
+
+CDU_INPUTS: Final[Mapping[str, Callable[[CduDevices], Input]]] = {
+    "redfish": lambda cdu: CduRedfishInput(cdu.bmc),
+}

@@ -1,0 +1,62 @@
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.guard import GuardSettings
+from agent.inputs.ecc import EccSemantics
+from agent.spool import SpoolSettings
+from fleet.codec import Compression
+from fleet.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoolingLimits:
+    """What an agent lets through to its CDU, whoever asks. Estimates, to be set per site."""
+
+    lowest_supply_c: float = 15.0
+    highest_supply_c: float = 50.0
+    lowest_pump_ratio: float = 0.2
+    longest_lease_s: float = 60.0
+    """A lease longer than this is cut to it."""
+    rewrite_s: float = 4.0
+    """A CDU that hears nothing falls back to its own loop, so a live lease is written again."""
+
+    def validate(self) -> None:
+        if not self.lowest_supply_c < self.highest_supply_c:
+            raise ConfigurationError("cooling limits: the supply span is empty")
+        if not 0 <= self.lowest_pump_ratio <= 1:
+            raise ConfigurationError("cooling limits: lowest_pump_ratio is not in 0..1")
+        if self.longest_lease_s <= 0 or self.rewrite_s <= 0:
+            raise ConfigurationError("cooling limits: times must be above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOptions:
+    """Everything about a process of agents that is not a place or a device."""
+
+    state_dir: Path
+    period_s: float = 1.0
+    ecc_semantics: EccSemantics = EccSemantics.AUTO
+    compression: Compression = Compression.NONE
+    rated_w: float = 1000.0
+    """Of a chip whose BMC does not say; AWS publishes none (estimate)."""
+    readers: int = 1
+    """Threads that read devices; more than one where devices are reached over a network."""
+    sync_s: float = 1.0
+    """How often the spool is synced: what a power cut may take, a crash takes nothing."""
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    cooling: CoolingLimits = field(default_factory=CoolingLimits)
+    spool: SpoolSettings = field(default_factory=SpoolSettings)
+
+    def validate(self) -> None:
+        """Raises ConfigurationError naming the setting that can not be used."""
+        if not 0.01 <= self.period_s <= 60:
+            raise ConfigurationError(f"period_s {self.period_s} is not in 0.01..60")
+        if self.readers < 1:
+            raise ConfigurationError(f"readers {self.readers} is below 1")
+        if self.rated_w <= 0:
+            raise ConfigurationError(f"rated_w {self.rated_w} is not above 0")
+        if self.sync_s <= 0:
+            raise ConfigurationError(f"sync_s {self.sync_s} is not above 0")
+        self.guard.validate()
+        self.cooling.validate()
+        self.spool.validate()
