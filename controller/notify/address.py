@@ -39,6 +39,8 @@ def parse_receiver(text: str) -> httpx.URL:
         raise ConfigurationError(f"webhook: not an address: {error}") from error
     if url.scheme not in {"http", "https"} or not url.host or len(text) > _MAX_URL:
         raise ConfigurationError("webhook: the address must be http://HOST/... or https://HOST/...")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise ConfigurationError(f"webhook: there is no port {url.port}")
     if url.userinfo:
         raise ConfigurationError("webhook: no user and password in the address, please")
     return url

@@ -9,7 +9,7 @@ from controller.store.outbox import Delivery, DeliveryKind
 from controller.store.webhooks import Webhook
 
 AT = 1_760_000_000_000_000_000
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw0123456789abc="
+SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 
 def make_finding(**changed: Any) -> Finding:
