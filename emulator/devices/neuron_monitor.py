@@ -142,7 +142,7 @@ class NeuronMonitor:
         if (period := due.get("memory_used")) is not None:
             groups.append(_group("memory_used", period, self._memory_used(job, seen)))
         if (period := due.get("neuron_runtime_vcpu_usage")) is not None:
-            share = 100.0 * seen.vcpu_ratio / len(seen.jobs)
+            share = 100.0 * _finite(seen.vcpu_ratio) / len(seen.jobs)
             user = self._settings.user_ratio * share
             usage = f'"vcpu_usage":{{"user":{user:.2f},"system":{share - user:.2f}}}'
             groups.append(_group("neuron_runtime_vcpu_usage", period, usage))
@@ -373,7 +373,7 @@ def _core_memory(memory: RuntimeMemory, core_bytes: int) -> str:
 
 def _latencies(latency_s: tuple[float, ...], share: float) -> str:
     each = [
-        f'"p{percentile}":{share * value:.6g}'
+        f'"p{percentile}":{share * _finite(value):.6g}'
         for percentile, value in zip(PERCENTILES, latency_s, strict=True)
     ]
     return f"{{{','.join(each)}}}"
