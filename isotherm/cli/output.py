@@ -27,12 +27,16 @@ def show(
     if not items:
         console.print("nothing found")
         return
+    console.print(table_of(items, columns))
+
+
+def table_of(items: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.rpartition(".")[2].upper(), overflow="fold")
+        table.add_column(column.rpartition(".")[2], overflow="fold")
     for item in items:
         table.add_row(*(cell(pick(item, column)) for column in columns))
-    console.print(table)
+    return table
 
 
 def show_json(console: Console, value: Any) -> None:

@@ -1,0 +1,52 @@
+"""`isotherm`: the one command of the house."""
+
+import sys
+
+import typer
+
+from fleet.errors import ConfigurationError, IsothermError
+from isotherm.cli import emulated
+from isotherm.cli.bench import bench
+from isotherm.cli.messages import decode_command
+from isotherm.cli.people import app as people
+from isotherm.logs import log_lines
+from isotherm.up.command import up
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Telemetry, placement and cooling of an accelerator fleet, as one loop.",
+)
+app.command()(up)
+app.add_typer(people)
+app.command("decode")(decode_command)
+app.command()(bench)
+for command in (emulated.inject, emulated.mend, emulated.faults, emulated.load):
+    app.command()(command)
+
+
+def with_json_value(arguments: list[str]) -> list[str]:
+    """`--json` without a file means standard output; the parser knows no optional values."""
+    spelled: list[str] = []
+    for place, argument in enumerate(arguments):
+        spelled.append(argument)
+        following = arguments[place + 1 : place + 2]
+        if argument == "--json" and (not following or following[0].startswith("--")):
+            spelled.append("-")
+    return spelled
+
+
+def main() -> None:
+    log_lines(sys.stderr)
+    try:
+        app(with_json_value(sys.argv[1:]))
+    except ConfigurationError as error:
+        typer.echo(f"isotherm: {error}", err=True)
+        sys.exit(2)
+    except IsothermError as error:
+        typer.echo(f"isotherm: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Commands that reach into the emulated world: break things, change the load."""
+
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+
+from emulator.faults import CATALOGUE, FaultKind
+from fleet.errors import DeviceError
+from isotherm.cli.output import Format, show
+
+console = Console()
+Emulator = Annotated[
+    str, typer.Option("--emulator", envvar="ISOTHERM_EMULATOR", help="Address of the emulator.")
+]
+
+
+def inject(
+    kind: Annotated[FaultKind, typer.Argument()],
+    place: Annotated[str, typer.Option(help="A chip, sled or CDU id; a pump is h1/cdu01#1.")],
+    emulator: Emulator,
+    severity: Annotated[float | None, typer.Option(help="None: the kind's default.")] = None,
+) -> None:
+    """Break something."""
+    ask(emulator, "POST", "/faults", {"kind": kind, "place": place, "severity": severity})
+    console.print(f"{kind.value} at {place}")
+
+
+def mend(
+    kind: Annotated[FaultKind, typer.Argument()],
+    place: Annotated[str, typer.Option()],
+    emulator: Emulator,
+) -> None:
+    """Take a fault back."""
+    ask(emulator, "DELETE", f"/faults/{kind.value}/{place.replace('#', '%23')}", None)
+    console.print(f"{kind.value} at {place} is gone")
+
+
+def faults(
+    emulator: Annotated[str, typer.Option(envvar="ISOTHERM_EMULATOR")] = "",
+    output: Annotated[Format, typer.Option("-o", "--output")] = Format.TABLE,
+) -> None:
+    """What is broken now; without an emulator, what can be broken."""
+    if emulator:
+        items = ask(emulator, "GET", "/faults", None)["items"]
+        show(console, items, ("kind", "place", "severity", "start_s", "duration_s"), output)
+        return
+    rows = [
+        {
+            "kind": kind.value,
+            "strikes": spec.scope.value if spec.scope else "sensor",
+            "severity": f"{spec.low:g} to {spec.high:g}",
+            "unit": spec.unit,
+            "default": spec.default,
+        }
+        for kind, spec in CATALOGUE.items()
+    ]
+    show(console, rows, ("kind", "strikes", "severity", "unit", "default"), output)
+
+
+def load(
+    ratio: Annotated[float, typer.Argument(help="Of what the running replicas can serve.")],
+    emulator: Emulator,
+) -> None:
+    """Set how much the emulated users ask for."""
+    ask(emulator, "PUT", "/load", {"load_ratio": ratio})
+    console.print(f"load {ratio:g}")
+
+
+def ask(emulator: str, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    try:
+        answer = httpx.request(
+            method, emulator.rstrip("/") + path, json=body, timeout=5.0, trust_env=False
+        )
+        document: dict[str, Any] = answer.json() if answer.content else {}
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise DeviceError(f"no emulator answers at {emulator}: {error}") from error
+    if not answer.is_success:
+        raise DeviceError(str(document.get("detail", answer.reason_phrase)))
+    return document

@@ -1,0 +1,87 @@
+"""`isotherm up`: a whole data center, in one process or on real servers."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from api.options import ApiOptions
+from controller.notify.deliver import DeliverySettings
+from controller.options import ControllerOptions
+from emulator.options import EmulatorOptions
+from fleet.clock import SystemClock
+from fleet.errors import ConfigurationError
+from fleet.topology import FleetMap, trn3_datacenter
+from isotherm.logs import log_to
+from isotherm.up.embedded import EmbeddedOptions
+from isotherm.up.plan import UpPlan
+from isotherm.up.run import run_embedded, run_processes
+
+console = Console(stderr=True)
+
+
+def up(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the dashboard and API.")] = 8080,
+    emulator_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the emulated devices; 0 takes a free one.")
+    ] = 0,
+    load: Annotated[
+        float, typer.Option(help="Arrivals over what the running replicas can serve, 0 to 2.")
+    ] = 0.6,
+    trace: Annotated[
+        Path | None, typer.Option(help="Requests to replay: Azure LLM 2023 CSV, plain or .gz.")
+    ] = None,
+    ultraservers: Annotated[int, typer.Option(min=1, max=16, help="On each loop.")] = 2,
+    loops: Annotated[int, typer.Option(min=1, max=64)] = 1,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    supply_c: Annotated[float, typer.Option(help="Set-point of the coolant supply.")] = 40.0,
+    state_dir: Annotated[
+        Path, typer.Option(help="Database, spools and logs; kept between runs.")
+    ] = Path("var"),
+    jobs: Annotated[
+        bool, typer.Option(help="Submit a set of jobs when there are none at all.")
+    ] = True,
+    kafka: Annotated[
+        str, typer.Option(help="HOST:PORT of brokers; then one process a role, with --database.")
+    ] = "",
+    database: Annotated[str, typer.Option(help="postgresql://USER:PASSWORD@HOST:PORT/NAME")] = "",
+    allow_private_receivers: Annotated[
+        bool, typer.Option(help="Let webhooks go to addresses of the own network.")
+    ] = False,
+) -> None:
+    """Start emulator, agents, controller, API and dashboard; Ctrl-C stops all."""
+    if bool(kafka) != bool(database):
+        raise ConfigurationError("--kafka and --database belong together: give both or neither")
+    plan = UpPlan(
+        fleet_map=FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers)),
+        loops=loops,
+        ultraservers=ultraservers,
+        embedded=EmbeddedOptions(
+            state_dir=state_dir,
+            emulator=EmulatorOptions(seed=seed, trace=trace, load_ratio=load),
+            controller=ControllerOptions(
+                supply_c=supply_c,
+                external_url=f"http://127.0.0.1:{port}",
+                delivery=DeliverySettings(allow_private_receivers=allow_private_receivers),
+            ),
+            seed=seed,
+        ),
+        api=ApiOptions(port=port, external_url=f"http://127.0.0.1:{port}"),
+        emulator_port=emulator_port,
+        kafka=kafka,
+        database=database,
+        submit_jobs=jobs,
+    )
+    plan.validate()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    clock = SystemClock()
+    if kafka:
+        run_processes(plan, console, clock, stop)
+        return
+    with log_to(state_dir / "logs" / "isotherm.log"):
+        run_embedded(plan, console, clock, stop)

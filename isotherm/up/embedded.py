@@ -1,0 +1,106 @@
+"""A whole data center in one process: every role, on an in-memory bus and SQLite."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from agent.build import cdu_agent, sled_agent
+from agent.inputs.devices import CduDevices, SledDevices
+from agent.options import AgentOptions
+from agent.runtime import AgentRuntime
+from controller.options import ControllerOptions
+from controller.runtime import ControllerRuntime
+from controller.store import Store
+from emulator.devices.catalogue import Devices
+from emulator.options import EmulatorOptions
+from emulator.runtime import EmulatorRuntime
+from fleet.bus import InMemoryBus
+from fleet.clock import Clock
+from fleet.topology import FleetMap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedOptions:
+    """`state_dir` keeps the agents' durable counters and spools, and the database."""
+
+    state_dir: Path
+    emulator: EmulatorOptions = field(default_factory=EmulatorOptions)
+    controller: ControllerOptions = field(default_factory=ControllerOptions)
+    seed: int = 0
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.state_dir / 'isotherm.db'}"
+
+
+class EmbeddedDatacenter:
+    """World, agents and controller; what agents read are the bytes that devices would send.
+
+    `tick` is one second by hand; `start` and `stop` run the roles in their own threads.
+    """
+
+    def __init__(self, options: EmbeddedOptions, fleet_map: FleetMap, clock: Clock) -> None:
+        options.state_dir.mkdir(parents=True, exist_ok=True)
+        self.fleet_map = fleet_map
+        self.bus = InMemoryBus()
+        self.store = Store(options.database_url)
+        self.emulator = EmulatorRuntime(options.emulator, fleet_map, clock)
+        self.world = self.emulator.world
+        self.devices = Devices(self.world, clock)
+        self.agents = self._host_agents(options.state_dir / "agent", clock)
+        self.controller = ControllerRuntime(
+            options.controller,
+            fleet_map,
+            self.bus,
+            self.store,
+            clock,
+            rng=np.random.default_rng(options.seed),
+        )
+
+    def _host_agents(self, state_dir: Path, clock: Clock) -> AgentRuntime:
+        options = AgentOptions(state_dir=state_dir)
+        fleet_map, devices = self.fleet_map, self.devices
+        sleds = [
+            sled_agent(
+                options,
+                sled_id,
+                fleet_map.loop_ids[fleet_map.loop_of_sled[row]],
+                SledDevices(
+                    lines=devices.neuron_monitor(sled_id),
+                    bmc=devices.sled_bmc(sled_id),
+                    runtime=devices.sled_runtime(sled_id),
+                    chips=int(fleet_map.chips_of_sled[row]),
+                ),
+                clock,
+            )
+            for row, sled_id in enumerate(fleet_map.sled_ids)
+        ]
+        cdus = [
+            cdu_agent(options, cdu_id, loop_id, CduDevices(bmc=devices.cdu(cdu_id)), clock)
+            for cdu_id, loop_id in zip(fleet_map.cdu_ids, fleet_map.loop_ids, strict=True)
+        ]
+        return AgentRuntime(options, [*sleds, *cdus], self.bus, clock)
+
+    def tick(self) -> None:
+        """One second of everything, in the order in which facts travel."""
+        self.emulator.tick()
+        self.agents.tick()
+        self.controller.cycle()
+        self.agents.poll_commands()
+
+    def start(self) -> None:
+        self.emulator.start()
+        self.agents.start()
+        self.controller.start()
+
+    def stop(self) -> None:
+        """Within 5 s; the agents outlive the controller, so that they tell the CDU to hold on."""
+        self.controller.stop()
+        self.agents.stop()
+        self.emulator.stop()
+
+    def close(self) -> None:
+        """Let go of bus and store, after `stop` where roles were started."""
+        self.bus.close()
+        self.store.close()

@@ -1,0 +1,154 @@
+"""The two ways to bring a data center up, step by step, and down again."""
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from urllib.parse import urlsplit
+
+import httpx
+from rich.console import Console
+
+from api.app import create_app
+from api.client import ApiClient
+from api.server import ApiServer
+from controller.store import Store
+from emulator.endpoints import EmulatorServer
+from fleet.bus_kafka import KafkaBus, KafkaOptions
+from fleet.clock import Clock
+from isotherm.up.demo import submit_demo_jobs
+from isotherm.up.embedded import EmbeddedDatacenter
+from isotherm.up.plan import UpPlan
+from isotherm.up.ports import free_port, listening
+from isotherm.up.processes import Role, RoleProcesses
+from isotherm.up.progress import Progress
+
+WATCH_S = 0.5
+READY_TIMEOUT_S = 30.0
+
+
+def run_embedded(plan: UpPlan, console: Console, clock: Clock, stop: threading.Event) -> None:
+    """All roles in this process, until `stop`."""
+    progress = Progress(console, clock)
+    # A taken port is told before anything else is built.
+    with listening(plan.api.host, plan.api.port), ExitStack() as stack:
+        with progress.step(f"building the hall: {plan.fleet_map.chips} chips"):
+            datacenter = EmbeddedDatacenter(plan.embedded, plan.fleet_map, clock)
+            stack.callback(datacenter.close)
+        devices = EmulatorServer(
+            datacenter.world,
+            datacenter.devices,
+            port=plan.emulator_port,
+            alive=lambda: datacenter.emulator.running,
+        )
+        app = create_app(plan.api, plan.fleet_map, datacenter.store, datacenter.bus, clock)
+        server = ApiServer(app, plan.api)
+        with progress.step("starting emulator, agents and controller"):
+            datacenter.start()
+            stack.callback(datacenter.stop)
+            devices.start()
+            stack.callback(devices.stop)
+        with progress.step("starting the API"):
+            server.start()
+            stack.callback(server.stop)
+        welcome(plan, server.url, devices.url, console, clock, stop)
+        stop.wait()
+        console.print("stopping ...")
+
+
+def run_processes(plan: UpPlan, console: Console, clock: Clock, stop: threading.Event) -> None:
+    """One process a role on real servers, until `stop` or until one of them ends."""
+    progress = Progress(console, clock)
+    with progress.step(f"asking Kafka at {plan.kafka}"):
+        KafkaBus(KafkaOptions(bootstrap=plan.kafka)).close()
+    with progress.step(f"asking the database at {place(plan.database)}"):
+        Store(plan.database).close()
+    with listening(plan.api.host, plan.api.port):
+        pass
+    emulator_port = plan.emulator_port or free_port()
+    devices = f"http://127.0.0.1:{emulator_port}"
+    api = f"http://127.0.0.1:{plan.api.port}"
+    roles = RoleProcesses(plan.embedded.state_dir / "logs", clock)
+    try:
+        for role in roles_of(plan, emulator_port, devices, api):
+            with progress.step(f"starting {role.name}"):
+                roles.start(role)
+        welcome(plan, api, devices, console, clock, stop)
+        while not clock.wait(stop, WATCH_S):
+            roles.check()
+        console.print("stopping ...")
+    finally:
+        roles.stop()
+
+
+def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[Role, ...]:
+    fleet = ("--ultraservers", str(plan.ultraservers), "--loops", str(plan.loops))
+    servers = ("--kafka", plan.kafka, "--database", plan.database)
+    emulator = plan.embedded.emulator
+    trace = ("--trace", str(emulator.trace)) if emulator.trace else ()
+    world = ("--seed", str(emulator.seed), "--load", str(emulator.load_ratio), *trace)
+    controller = plan.embedded.controller
+    private = controller.delivery.allow_private_receivers
+    return (
+        Role(
+            name="emulator",
+            arguments=("emulator", "run", "--port", str(emulator_port), *fleet, *world),
+            ready=answers(f"{devices}/livez"),
+        ),
+        Role(
+            name="agents",
+            arguments=(
+                *("agent", "--devices", devices, "--kafka", plan.kafka),
+                *("--state-dir", str(plan.embedded.state_dir / "agent")),
+            ),
+            ready=lambda: True,
+        ),
+        Role(
+            name="controller",
+            arguments=(
+                *("controller", *servers, *fleet, "--supply-c", str(controller.supply_c)),
+                *("--external-url", controller.external_url),
+                *(("--allow-private-receivers",) if private else ()),
+            ),
+            ready=lambda: True,
+        ),
+        Role(
+            name="api",
+            arguments=("api", *servers, *fleet, "--port", str(plan.api.port)),
+            ready=answers(f"{api}/livez"),
+        ),
+    )
+
+
+def answers(url: str) -> Callable[[], bool]:
+    def asked() -> bool:
+        try:
+            return httpx.get(url, timeout=1.0, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    return asked
+
+
+def welcome(
+    plan: UpPlan, api: str, devices: str, console: Console, clock: Clock, stop: threading.Event
+) -> None:
+    """Wait for the first telemetry, submit the first jobs, say where everything is."""
+    progress = Progress(console, clock)
+    with closing(ApiClient(api)) as client:
+        with progress.step("waiting for the first telemetry"):
+            deadline_s = clock.monotonic_s() + READY_TIMEOUT_S
+            while not client.ready() and clock.monotonic_s() < deadline_s:
+                if clock.wait(stop, 0.1):
+                    return
+        if plan.submit_jobs:
+            with progress.step("submitting jobs"):
+                submit_demo_jobs(client)
+    console.print(f"\n  dashboard  [bold]{api}[/bold]")
+    console.print(f"  devices    {devices}  (isotherm inject --emulator {devices} ...)")
+    console.print("  Ctrl-C stops everything.\n")
+
+
+def place(database: str) -> str:
+    """Where a database is, without the password that its address may carry."""
+    parts = urlsplit(database)
+    return f"{parts.hostname or ''}{parts.path}"
