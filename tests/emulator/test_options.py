@@ -1,0 +1,56 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.options import EmulatorOptions
+from emulator.settings import sku_of
+from fleet.errors import ConfigurationError
+from fleet.topology import CoolingLoop, Datacenter, FleetMap, Generation, UltraServer
+
+
+def test_the_defaults_can_be_used() -> None:
+    EmulatorOptions().validate()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seed", -1),
+        ("load_ratio", -0.1),
+        ("load_ratio", float("nan")),
+        ("emulated_peak_flop_per_s", 0.0),
+        ("emulated_peak_flop_per_s", float("inf")),
+        ("matmul_threads", 0),
+        ("max_batch", 0),
+        ("step_s", 0.0),
+        ("settle_s", -1.0),
+        ("longest_plant_step_s", 2.0),
+    ],
+)
+def test_a_value_that_can_not_be_used_is_named(field: str, value: float) -> None:
+    values: dict[str, Any] = {field: value}
+
+    with pytest.raises(ConfigurationError, match=f"emulator option {field} = "):
+        EmulatorOptions(**values).validate()
+
+
+def test_a_trace_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"trace = .*gone\.csv: no such file"):
+        EmulatorOptions(trace=tmp_path / "gone.csv").validate()
+
+
+def hall_of(*generations: Generation) -> FleetMap:
+    servers = tuple(
+        UltraServer(id=f"h1/us{number:02d}", generation=generation)
+        for number, generation in enumerate(generations, start=1)
+    )
+    loop = CoolingLoop(id="h1/loop01", cdu_id="h1/cdu01", ultraservers=servers)
+    return FleetMap(Datacenter(hall="h1", loops=(loop,)))
+
+
+def test_air_cooled_halls_are_refused_by_name() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"trn2 can not be emulated; use one of: trn3-gen2"
+    ):
+        sku_of(hall_of(Generation.TRN2))

@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulator.models import MODELS
+from emulator.replica import BatchLimits, Replica, Request
+from emulator.roofline import StepCost
+from emulator.settings import SKUS
+from fleet.topology import Generation
+
+SKU = SKUS[Generation.TRN3_GEN2]
+COST = StepCost(shape=MODELS["llama-3-70b"], chips=4, sku=SKU)
+LIMITS = BatchLimits(max_batch=8, prefill_tokens=8_192, max_waiting=16)
+
+
+def replica_of(limits: BatchLimits = LIMITS) -> Replica:
+    return Replica(COST, limits, 0.0)
+
+
+def serve(replica: Replica, until_s: int, speed_ratio: float = 1.0) -> tuple[float, float]:
+    """Prefill and decode FLOP of whole seconds."""
+    prefill = decode = 0.0
+    for second in range(until_s):
+        completions = replica.completions
+        replica.start_span()
+        replica.completions = completions
+        replica.advance(second + 1.0, speed_ratio)
+        prefill += replica.prefill_flop
+        decode += replica.decode_flop
+    return prefill, decode
+
+
+def test_one_request_alone_takes_its_prefill_and_its_steps() -> None:
+    replica = replica_of()
+    replica.offer(Request(0.25, 1_000, 101))
+
+    serve(replica, 3)
+
+    (done,) = replica.completions
+    prefill_s, _, _ = COST.prefill(1_000, 1, 1_000**2)
+    first_s, _, _ = COST.decode(1, 1_000)
+    last_s, _, _ = COST.decode(1, 1_100)
+    assert done.ttft_s == pytest.approx(prefill_s)
+    assert first_s <= done.tpot_s <= last_s
+    assert done.latency_s == pytest.approx(prefill_s + 100 * done.tpot_s)
+
+
+def test_half_the_clock_takes_twice_as_long() -> None:
+    full, half = replica_of(), replica_of()
+    for replica, speed in ((full, 1.0), (half, 0.5)):
+        replica.offer(Request(0.0, 1_000, 101))
+        serve(replica, 5, speed)
+
+    assert half.completions[0].latency_s == pytest.approx(
+        2.0 * full.completions[0].latency_s, rel=1e-4
+    )
+
+
+def test_a_request_that_waits_for_a_place_joins_when_one_ends() -> None:
+    replica = replica_of(BatchLimits(max_batch=1, prefill_tokens=8_192, max_waiting=16))
+    replica.offer(Request(0.0, 100, 50))
+    replica.offer(Request(0.0, 100, 50))
+
+    serve(replica, 2)
+
+    first, second = replica.completions
+    prefill_s, _, _ = COST.prefill(100, 1, 100**2)
+    assert second.ttft_s == pytest.approx(first.latency_s + prefill_s)
+
+
+def test_a_full_queue_refuses_and_counts() -> None:
+    replica = replica_of(BatchLimits(max_batch=1, prefill_tokens=8_192, max_waiting=2))
+
+    taken = [replica.offer(Request(0.0, 10, 10)) for _ in range(4)]
+
+    assert taken == [True, True, False, False]
+    assert replica.refused == 2
+
+
+def test_a_request_longer_than_the_memory_is_refused() -> None:
+    assert not replica_of().offer(Request(0.0, COST.kv_tokens, 10))
+
+
+def test_kv_memory_caps_the_batch() -> None:
+    tight = StepCost(shape=MODELS["llama-3-70b"], chips=1, sku=SKU)
+    half = tight.kv_tokens // 2
+    replica = Replica(tight, BatchLimits(max_batch=8, prefill_tokens=10**6, max_waiting=16), 0.0)
+    for _ in range(3):
+        replica.offer(Request(0.0, half - 10, 10))
+
+    replica.advance(0.001, 1.0)
+
+    assert replica.queue_length == 3
+    assert replica.cached_bytes == pytest.approx(2 * (half - 10) * tight.shape.context_bytes)
+
+
+def test_dropping_all_frees_the_memory_and_counts_the_lost() -> None:
+    replica = replica_of()
+    for _ in range(10):
+        replica.offer(Request(0.0, 500, 400))
+    replica.advance(0.2, 1.0)
+
+    assert replica.drop_all() == 10
+    assert replica.cached_bytes == 0.0
+    assert replica.queue_length == 0
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.0, 4.0), st.integers(1, 4_000), st.integers(1, 300)),
+        min_size=1,
+        max_size=16,
+    )
+)
+def test_all_work_is_done_once_whatever_the_order_of_events(
+    requests: list[tuple[float, int, int]],
+) -> None:
+    replica = replica_of()
+    ordered = sorted(requests)
+    for at, prompt, output in ordered:
+        assert replica.offer(Request(at, prompt, output))
+
+    prefill, decode = serve(replica, 30)
+
+    shape = COST.shape
+    assert len(replica.completions) == len(requests)
+    assert replica.queue_length == 0
+    assert replica.cached_bytes == 0.0
+    wanted_prefill = sum(
+        prompt * shape.token_flop + shape.head_flop + 0.5 * shape.context_flop * prompt**2
+        for _, prompt, _ in ordered
+    )
+    assert prefill == pytest.approx(wanted_prefill)
+    tokens = sum(output - 1 for _, _, output in ordered)
+    attention = sum((output - 1) * (prompt + 0.5 * output) for _, prompt, output in ordered)
+    wanted_decode = tokens * (shape.token_flop + shape.head_flop) + shape.context_flop * attention
+    assert decode == pytest.approx(wanted_decode, rel=0.05, abs=shape.token_flop)
+    assert all(done.latency_s >= done.ttft_s > 0.0 for done in replica.completions)
+
+
+def test_the_nominal_capacity_is_what_a_saturated_replica_completes() -> None:
+    limits = BatchLimits(max_batch=256, prefill_tokens=8_192, max_waiting=100_000)
+    replica = replica_of(limits)
+    rng = np.random.default_rng(1)
+    prompts = rng.integers(500, 1_500, 4_000).tolist()
+    for prompt in prompts:
+        replica.offer(Request(0.0, prompt, 200))
+
+    serve(replica, 60)
+
+    rate = len(replica.completions) / 60.0
+    assert rate == pytest.approx(COST.capacity_per_s(1_000, 200), rel=0.08)
