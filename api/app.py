@@ -50,13 +50,12 @@ def create_app(
         docs_url=None,  # they load their scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=options.max_body_bytes,
         lifespan=_lifespan,
     )
     app.state.desk = desk
     # The one added last is outermost.
     app.add_middleware(DashboardHeaders)
-    app.add_middleware(Boundary, allowed_hosts=options.allowed_hosts, counters=counters)
+    app.add_middleware(Boundary, options=options, counters=counters)
     install_problems(app)
     for router in API_ROUTERS:
         app.include_router(router, prefix=API_PREFIX)

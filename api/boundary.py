@@ -2,22 +2,24 @@
 
 import re
 import secrets
-from collections.abc import Iterable
+import traceback
 from ipaddress import ip_address
 from typing import Final
 
 import structlog
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.counters import Counters
-from api.options import LOOPBACK_NAMES
+from api.options import LOOPBACK_NAMES, ApiOptions
 from api.problems import problem_response
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS: Final = _SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TOO_LARGE: Final = "the request's body is larger than this server takes"
 _log: Final = structlog.get_logger(__name__)
 
 
@@ -29,9 +31,10 @@ class Boundary:
     is then foreign). Both are refused. An address as Host can not be rebound, so all are taken.
     """
 
-    def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str], counters: Counters) -> None:
+    def __init__(self, app: ASGIApp, options: ApiOptions, counters: Counters) -> None:
         self._app = app
-        self._names = frozenset(name.lower() for name in (*LOOPBACK_NAMES, *allowed_hosts))
+        self._names = frozenset(name.lower() for name in (*LOOPBACK_NAMES, *options.allowed_hosts))
+        self._max_body_bytes = options.max_body_bytes
         self._counters = counters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,13 +60,22 @@ class Boundary:
             await send(message)
 
         refusal = self._refusal(headers, writes=scope["method"] not in _SAFE_METHODS)
+        if refusal is None and _length(headers) > self._max_body_bytes:
+            refusal = 413, _TOO_LARGE
         try:
             if refusal is None:
-                await self._app(scope, receive, named)
+                await self._app(scope, self._bounded(receive), named)
             else:
                 await problem_response(Request(scope), *refusal)(scope, receive, named)
         except Exception as error:
-            _log.exception("request failed", request_id=request_id, path=scope["path"])
+            _log.error(
+                "request failed",
+                request_id=request_id,
+                path=scope["path"],
+                # Made here, since the usual renderer adds every local variable: secrets, and
+                # seconds in which nobody else is answered.
+                exception="".join(traceback.format_exception(error)),
+            )
             if status:
                 raise  # part of an answer is out already: the connection must end
             detail = f"a fault in the server ({type(error).__name__}); its log has {request_id}"
@@ -80,6 +92,20 @@ class Boundary:
         self._counters.sockets_refused["host" if refusal[0] == 421 else "origin"] += 1
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": refusal[1]})
+
+    def _bounded(self, receive: Receive) -> Receive:
+        # A body without a Content-Length shows its size only as it comes.
+        taken = 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._max_body_bytes:
+                raise HTTPException(413, _TOO_LARGE)
+            return message
+
+        return bounded
 
     def _refusal(self, headers: Headers, *, writes: bool) -> tuple[int, str] | None:
         host = headers.get("host", "")
@@ -103,6 +129,11 @@ class Boundary:
         except ValueError:
             return False
         return True
+
+
+def _length(headers: Headers) -> int:
+    given = headers.get("content-length", "")
+    return int(given) if given.isdecimal() else 0
 
 
 def _request_id(headers: Headers) -> str:

@@ -1,6 +1,7 @@
 """The one place that makes live messages: once a tick, for all viewers."""
 
 import asyncio
+import traceback
 from typing import Final
 
 import msgspec
@@ -77,9 +78,10 @@ class LiveHub:
             self._heard.clear()
             try:
                 await self.tick()
-            except Exception:  # noqa: BLE001 - one bad tick must not end the feed for good
+            except Exception as error:  # noqa: BLE001 - one bad tick must not end the feed
                 self._counters.live_errors += 1
-                _log.exception("a live tick failed")
+                trace = "".join(traceback.format_exception(error))
+                _log.error("a live tick failed", exception=trace)
             # However fast views come, viewers get them at the pace of eyes.
             await asyncio.sleep(self._options.tick_s / 2)
 

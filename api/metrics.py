@@ -57,18 +57,22 @@ class FleetCollector(Collector):
         self._desk = desk
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._racks_metrics()
-        yield from self._cdu_metrics()
-        yield from self._loop_metrics()
-        yield from self._ingest_metrics()
-        yield from self._desired_metrics()
-        yield from self._own_metrics()
+        groups = (
+            self._rack_metrics(),
+            self._cdu_metrics(),
+            self._loop_metrics(),
+            self._ingest_metrics(),
+            self._desired_metrics(),
+            self._own_metrics(),
+        )
+        for group in groups:
+            yield from (metric for metric in group if metric.samples)
 
     @cached_property
     def _racks(self) -> Racks:
         return Racks(self._desk.fleet_map)
 
-    def _racks_metrics(self) -> Iterator[Metric]:
+    def _rack_metrics(self) -> Iterator[Metric]:
         live = self._desk.live
         for spec in in_scope(Scope.CHIP, Scope.SLED):
             if spec.kind is Kind.COUNTER:

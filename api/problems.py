@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI, Request
@@ -110,15 +110,13 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
             detail = f"there is nothing at {request.url.path}"
         case 405:
             detail = f"{request.method} is not possible at {request.url.path}"
-        case 413:
-            detail = "the request's body is larger than this server takes"
     return problem_response(request, error.status_code, detail, headers=error.headers)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    found = [_field_problem(entry["loc"], str(entry["msg"])) for entry in error.errors()]
+    found = [_field_problem(entry) for entry in error.errors()]
     first = found[0]
     detail = f"{first.location} {first.pointer}: {first.detail}"
     if len(found) > 1:
@@ -126,14 +124,15 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     return problem_response(request, 422, detail, kind="invalid-request", errors=found)
 
 
-def _field_problem(path: Sequence[str | int], message: str) -> FieldProblem:
-    location, *rest = [str(part) for part in path] or ["body"]
-    pointer = "#" + "".join(
-        "/" + part.replace("~", "~0").replace("/", "~1")
-        for part in rest
-        if location != "body" or part
-    )
-    return FieldProblem(location=location, pointer=pointer, detail=message)
+def _field_problem(entry: Mapping[str, Any]) -> FieldProblem:
+    location, *rest = [str(part) for part in entry["loc"]]
+    detail = str(entry["msg"]).removeprefix("Value error, ")
+    if entry["type"] == "json_invalid":
+        # Here the rest is no place in a document but a count of characters.
+        detail = f"not JSON: {entry['ctx']['error']}, at character {rest[0]}"
+        rest = []
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in rest)
+    return FieldProblem(location=location, pointer=f"#{pointer}", detail=detail)
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:

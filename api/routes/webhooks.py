@@ -1,5 +1,6 @@
 import secrets
 from http import HTTPStatus
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -23,6 +24,8 @@ from controller.notify.signature import new_secret
 from controller.store import Transaction
 from controller.store.webhooks import Webhook
 from fleet.errors import ConfigurationError, UnknownIdError
+
+MAX_PORT: Final = 65535
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
@@ -109,7 +112,9 @@ def _found(transaction: Transaction, webhook_id: str) -> Webhook:
 
 def _check(url: str) -> None:
     try:
-        parse_receiver(url)
+        port = parse_receiver(url).port
+        if port is not None and port > MAX_PORT:
+            raise ConfigurationError(f"webhook: port {port} is above {MAX_PORT}")
     except ConfigurationError as error:
         raise RefusedRequestError(
             HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -112,7 +112,7 @@ def make_incident(
     at_unix_ns = AT_UNIX_NS + at_s * 10**9
     finding = Finding(
         rule="chip_hot",
-        family=Family.THERMAL,
+        family=Family.COOLING,
         severity=Severity.CRITICAL,
         subject=f"{SLED}/c2",
         scope=Place.CHIP,
