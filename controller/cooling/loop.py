@@ -47,6 +47,8 @@ class LoopControl:
     estimate: EstimateState = field(default_factory=EstimateState)
     interlock: InterlockState = field(default_factory=InterlockState)
     policy: PolicyState = field(default_factory=PolicyState)
+    expected_pump_ratio: float = 0.0
+    """Speed that the pumps must have reached by now, from where they were taken over."""
     dew_point_c: float = math.nan
     """Last believed dew point: hall air changes slowly."""
 
@@ -127,8 +129,7 @@ def _watch(
         settings,
         control.interlock,
         inputs,
-        steering=control.steering,
-        held=control.setpoints,
+        expected_pump_ratio=control.expected_pump_ratio if control.steering else math.nan,
         resets=resets,
     )
     trips = supervise.told(interlocks, control.trips, cause)
@@ -161,7 +162,12 @@ def _steer(
     if not control.steering:
         if verdict.mode is Mode.FAILSAFE and not control.trips:
             return replace(control, mode_reason=verdict.reason), []
-        control = replace(control, steering=True, setpoints=_taken_over(control, inputs))
+        control = replace(
+            control,
+            steering=True,
+            setpoints=_taken_over(control, inputs),
+            expected_pump_ratio=_or(inputs.pump_ratio, 0.0),
+        )
     wished, wish = _wish(control, inputs, order, verdict.mode, settings, entered=changed)
     watched = ShellInputs(
         dt_s=inputs.dt_s,
@@ -176,6 +182,9 @@ def _steer(
         mode=verdict.mode,
         mode_reason=verdict.reason,
         mode_since_unix_ns=control.at_unix_ns if changed else control.mode_since_unix_ns,
+        expected_pump_ratio=supervise.expected_pump_ratio(
+            settings, control.expected_pump_ratio, control.setpoints, inputs.dt_s
+        ),
     )
     if not changed and verdict.reason == control.mode_reason:
         return steered, []

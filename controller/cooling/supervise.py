@@ -24,14 +24,14 @@ def watch(
     state: InterlockState,
     inputs: LoopInputs,
     *,
-    steering: bool,
-    held: LoopSetpoints,
+    expected_pump_ratio: float,
     resets: Iterable[TripReset] = (),
 ) -> tuple[InterlockState, tuple[tuple[TripReason, str], ...]]:
-    """Interlocks after a cycle, and which trips were lifted by whom. `steering`: the CDU obeys
-    `held`, so that a lack of flow means something.
+    """Interlocks after a cycle, and which trips were lifted by whom.
+
+    `expected_pump_ratio` is NaN while the CDU does not obey: then a lack of flow says nothing.
     """
-    reading = _reading(settings, inputs, steering=steering, held=held)
+    reading = _reading(settings, inputs, expected_pump_ratio)
     after = interlock.step(settings.interlock, state, reading, inputs.at_s)
     lifted: list[tuple[TripReason, str]] = []
     for reset in resets:
@@ -85,12 +85,22 @@ def told(
     )
 
 
+def expected_pump_ratio(
+    settings: CoolingSettings, expected: float, held: LoopSetpoints, dt_s: float
+) -> float:
+    """Speed that pumps told `held` must have reached: drives ramp, and start from where they
+    were. A fall is expected at once, so that a slow pump is never taken for a failed one.
+    """
+    most = expected + dt_s / settings.model.drive.ramp_s
+    return min(most, held.pump_ratio)
+
+
 def _reading(
-    settings: CoolingSettings, inputs: LoopInputs, *, steering: bool, held: LoopSetpoints
+    settings: CoolingSettings, inputs: LoopInputs, expected_pump_ratio: float
 ) -> InterlockReading:
     expected_lpm = math.nan
-    if steering:
-        speeds = (held.pump_ratio,) * settings.pumps
+    if expected_pump_ratio >= settings.shell.pump_least_ratio:
+        speeds = (expected_pump_ratio,) * settings.pumps
         expected_lpm = model.flow_for_pump_lpm(speeds, settings.model)
     return InterlockReading(
         leak=inputs.leak,

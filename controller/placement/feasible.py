@@ -12,7 +12,7 @@ from controller.placement.settings import PlacementSettings
 from controller.state.health import BoolArray, SledHealth, sled_health
 from controller.state.snapshot import FleetSnapshot
 from fleet.errors import UnknownIdError
-from fleet.topology import FleetMap
+from fleet.topology import Fanout, FleetMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,21 +31,18 @@ def shape_of(job: Job) -> Shape:
     return Shape(groups=job.chips // job.tensor_parallel, group_chips=job.tensor_parallel)
 
 
-def never_reason(job: Job, fleet_map: FleetMap) -> str | None:
-    """Why the job can never run on this fleet, however empty; None when it can."""
+def never_reason(job: Job, kinds: frozenset[Fanout]) -> str | None:
+    """Why the job can never run on UltraServers of these kinds, however empty; None when it can."""
     if job.chips < 1 or job.tensor_parallel < 1:
         return "needs at least one chip and a tensor_parallel of at least one"
     if job.chips % job.tensor_parallel:
         return f"{job.chips} chips are no whole groups of tensor_parallel {job.tensor_parallel}"
-    rooms = [
-        whole_groups(us.fanout.sleds, us.fanout.chips_per_sled, job.tensor_parallel)
-        for us in fleet_map.ultraservers
-    ]
-    most = max(rooms, default=0)
+    group = job.tensor_parallel
+    most = max((whole_groups(k.sleds, k.chips_per_sled, group) for k in kinds), default=0)
     if shape_of(job).groups > most:
         return (
             f"needs {job.chips} chips in one UltraServer; the largest holds "
-            f"{most * job.tensor_parallel} in groups of {job.tensor_parallel}"
+            f"{most * group} in groups of {group}"
         )
     return None
 

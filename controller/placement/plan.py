@@ -37,6 +37,7 @@ def plan(
     """
     queue = sorted(jobs, key=_turn)
     room = _room(snapshot, queue, cordons, troubled, settings)
+    kinds = frozenset(us.fanout for us in snapshot.fleet_map.ultraservers)
     stops = tuple(_stop(job) for job in queue if job.cancel_requested and _holds(job))
     search = _Search(room, settings)
     moves = [_move(job, search, by) for job in queue if (by := _moved_by(job, cordons)) is not None]
@@ -46,7 +47,7 @@ def plan(
     for job in queue:
         if job.state is not JobState.PENDING or job.cancel_requested:
             continue
-        never = never_reason(job, snapshot.fleet_map)
+        never = never_reason(job, kinds)
         if never is not None:
             rejects[job.id] = never
         elif (place := search.place(job)) is not None:

@@ -67,8 +67,8 @@ class Room:
         if shape.group_chips <= self._widest:
             whole: Counts = np.where(usable, self.free // shape.group_chips, 0)
             return whole
-        empty = usable & (self.free == self._widest)
-        return empty.astype(np.int64)
+        empty: Counts = (usable & (self.free == self._widest)).astype(np.int64)
+        return empty
 
     def by_server(self, per_sled: Counts) -> Counts:
         """Sum over the sleds of each UltraServer, which are adjacent."""
