@@ -47,19 +47,24 @@ def run(
     loops: Annotated[int, typer.Option(min=1, help="Cooling loops of the hall.")] = 1,
 ) -> None:
     """Run the hall until SIGTERM or Ctrl-C."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     options = EmulatorOptions(seed=seed, trace=trace, load_ratio=load)
     fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
     try:
-        serve(options, fleet_map, port=port, stop=stop)
+        options.validate()
+        serve(options, fleet_map, port=port, stop=_stop_on_signal())
     except ConfigurationError as error:
         typer.echo(f"isotherm-emulator: {error}", err=True)
         raise typer.Exit(2) from None
     except IsothermError as error:
         typer.echo(f"isotherm-emulator: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+def _stop_on_signal() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def serve(
@@ -91,14 +96,14 @@ def neuron_monitor(
     reports: Annotated[int, typer.Option(min=0, help="End after so many; 0: never.")] = 0,
 ) -> None:
     """Print a sled's reports, one JSON object a line, as the real `neuron-monitor` does."""
-    # The default action ends a blocked read at once, as it does with the real tool.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         _print_lines(url, reports)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = str(error) or type(error).__name__
         typer.echo(f"isotherm-emulator: {url} does not answer: {reason}", err=True)
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
 
 
 def _print_lines(url: str, reports: int) -> None:

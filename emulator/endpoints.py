@@ -203,14 +203,14 @@ class EmulatorServer:
 
 def listen(port: int) -> socket.socket:
     """A socket that listens on loopback; ConfigurationError in one line when it can not."""
+    if not 0 <= port <= 65_535:
+        raise ConfigurationError(f"can not listen on port {port}: ports are 0 to 65535")
     try:
         return socket.create_server((HOST, port), backlog=512)
-    except (OSError, OverflowError) as error:
-        reason = str(error)
-        if isinstance(error, OSError):
-            reason = error.strerror or reason
-            if error.errno == errno.EADDRINUSE:
-                reason = "the port is in use; choose another with --port, or 0 for any free one"
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE:
+            reason = "the port is in use; choose another with --port, or 0 for any free one"
         raise ConfigurationError(f"can not listen on {HOST} port {port}: {reason}") from error
 
 
