@@ -152,10 +152,10 @@ def _supply(
     """The supply temperature to steer by, and since when inlets and sensor disagree.
 
     Many inlets outvote one sensor that is off for long, and stand in for one that has failed;
-    not for one that has yet to earn trust.
+    not for one that has yet to earn trust, or to earn it again after a silence.
     """
     if trust.failsafe is not None:
-        failed = trust.failsafe.reason is not FailsafeReason.UNPROVEN
+        failed = trust.failsafe.reason not in (FailsafeReason.UNPROVEN, FailsafeReason.STALE)
         heard = readings.cdu_age_s <= settings.stale_s
         return (readings.inlet_c if failed and heard else math.nan), None
     gap_k = abs(trust.value - readings.inlet_c)
