@@ -15,6 +15,8 @@ _PERCENT_SLACK: Final = 1.0
 
 def number(value: object) -> float:
     """NaN when there is no number in it."""
+    if type(value) is float:  # nearly always
+        return value
     if isinstance(value, bool):
         return math.nan
     if isinstance(value, int | float):
@@ -45,10 +47,10 @@ def ratio_of_percent(percent: float) -> float:
 
 def count(value: object) -> int | None:
     """A whole number not below zero, else None."""
+    if type(value) is int:  # nearly always; bool is another type
+        return value if value >= 0 else None
     if isinstance(value, bool):
         return None
-    if isinstance(value, int):
-        return value if value >= 0 else None
     parsed = number(value)
     if not math.isfinite(parsed) or parsed < 0 or parsed != int(parsed):
         return None

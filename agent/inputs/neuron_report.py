@@ -124,4 +124,7 @@ def ecc_counts(counters: JsonObject) -> Iterator[tuple[str, int, int]]:
 
 
 def total(document: JsonObject, names: tuple[str, ...]) -> int:
-    return sum(count(document.get(name)) or 0 for name in names)
+    counted = 0
+    for name in names:
+        counted += count(document.get(name)) or 0
+    return counted

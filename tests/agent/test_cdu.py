@@ -1,0 +1,151 @@
+import math
+from pathlib import Path
+
+import pytest
+
+from agent.cdu import CduAgent
+from fleet.commands import Ack, CapPower, Outcome, SetCooling
+from fleet.events import Event, EventKind
+from fleet.frame import Frame
+from tests.agent.builders import CDU_ID, CduPlace, command, value
+from tests.agent.devices import CDU
+
+WANTED = SetCooling(valve_ratio=0.55, pump_ratio=0.8, supply_c=38.0)
+
+
+def tick(place: CduPlace, agent: CduAgent, times: int = 1) -> Frame:
+    for _ in range(times):
+        place.clock.advance(1.0)
+        frame = agent.tick()
+    return frame
+
+
+def test_a_cdu_is_read_into_house_units(tmp_path: Path) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    frame = tick(place, agent)
+    expected = {
+        "supply_c": 40.0,
+        "secondary_dp_kpa": 180.5,
+        "supply_pressure_kpa": 320.0,
+        "valve_ratio": 0.35,
+        "heat_removed_w": 310_500.0,
+        "reservoir_level_ratio": 0.96,
+        "dew_point_c": 14.0,
+        "cdu_leak_state": 0.0,
+        "control_mode": 0.0,
+    }
+    found = {metric: value(agent.schema, frame, metric) for metric in expected}
+    assert found == pytest.approx(expected)
+    assert math.isnan(value(agent.schema, frame, "primary_return_c"))
+    speeds = [value(agent.schema, frame, "pump_speed_ratio", pump) for pump in range(2)]
+    assert speeds == pytest.approx([0.70, 0.71])
+
+
+def test_a_setpoint_goes_to_valve_and_every_pump(tmp_path: Path) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    ack = agent.execute(command(WANTED, place.clock, target=CDU_ID))
+    assert ack.outcome is Outcome.APPLIED
+    assert [(path.removeprefix(CDU + "/"), body) for _, path, body in place.bmc.written] == [
+        ("SecondaryCoolantConnectors/1", {"SupplyTemperatureControlCelsius": {"SetPoint": 38.0}}),
+        ("PrimaryCoolantConnectors/1", {"ValvePositionControlPercent": {"SetPoint": 55.0}}),
+        ("Pumps/1", {"SpeedControlPercent": {"SetPoint": 80.0}}),
+        ("Pumps/2", {"SpeedControlPercent": {"SetPoint": 80.0}}),
+    ]
+
+
+def test_a_lease_that_runs_out_gives_the_cdu_back_and_says_so(tmp_path: Path) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    tick(place, agent)
+    sent = command(WANTED, place.clock, target=CDU_ID, lease_s=5.0)
+    agent.execute(sent)
+    agent.notices.take()
+    tick(place, agent, 4)
+    assert place.bmc.mode == "Remote"
+    tick(place, agent)
+    assert place.bmc.mode == "Local"
+    notices = agent.notices.take()
+    assert [n.kind for n in notices if isinstance(n, Event)] == [EventKind.LEASE_LAPSED]
+    assert [(n.command_id, n.outcome) for n in notices if isinstance(n, Ack)] == [
+        (sent.id, Outcome.LAPSED)
+    ]
+    tick(place, agent, 20)
+    assert not agent.notices.take()
+
+
+def test_a_wall_clock_set_back_does_not_stretch_a_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    agent.execute(command(WANTED, place.clock, target=CDU_ID, lease_s=5.0))
+    monkeypatch.setattr(place.clock, "unix_ns", lambda: 0)
+    tick(place, agent, 5)
+    assert not agent.leased
+
+
+def test_an_endless_lease_is_cut(tmp_path: Path) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    agent.execute(command(WANTED, place.clock, target=CDU_ID, lease_s=1e6))
+    tick(place, agent, 59)
+    assert agent.leased
+    tick(place, agent)
+    assert not agent.leased
+
+
+def test_a_live_lease_is_written_again_before_the_cdu_gives_up(tmp_path: Path) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    agent.execute(command(WANTED, place.clock, target=CDU_ID, lease_s=30.0))
+    place.bmc.written.clear()
+    tick(place, agent, 9)
+    valves = [path for _, path, _ in place.bmc.written if "Primary" in path]
+    assert len(valves) == 2
+
+
+def test_handing_back_is_tried_until_it_works(tmp_path: Path) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    agent.execute(command(WANTED, place.clock, target=CDU_ID, lease_s=2.0))
+    place.bmc.away = True
+    tick(place, agent, 4)
+    assert agent.counts["hand_back_failures"] == 3
+    place.bmc.away = False
+    tick(place, agent)
+    assert place.bmc.mode == "Local"
+
+
+def test_an_agent_that_starts_ends_what_an_earlier_one_left(tmp_path: Path) -> None:
+    place = CduPlace(tmp_path)
+    place.bmc.mode = "Remote"
+    tick(place, place.agent())
+    assert place.bmc.mode == "Local"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        SetCooling(valve_ratio=0.5, pump_ratio=0.8, supply_c=8.0),
+        SetCooling(valve_ratio=0.5, pump_ratio=0.8, supply_c=59.0),
+        SetCooling(valve_ratio=0.5, pump_ratio=0.05, supply_c=38.0),
+        CapPower(cap_ratio=0.5),
+    ],
+)
+def test_what_is_outside_local_limits_is_not_written(
+    tmp_path: Path, wrong: SetCooling | CapPower
+) -> None:
+    place = CduPlace(tmp_path)
+    ack = place.agent().execute(command(wrong, place.clock, target=CDU_ID))
+    assert (ack.outcome, place.bmc.written) == (Outcome.REFUSED_LIMITS, [])
+
+
+def test_one_pump_that_refuses_does_not_stop_the_others(tmp_path: Path) -> None:
+    place = CduPlace(tmp_path)
+    place.bmc.refused.add(f"{CDU}/Pumps/1")
+    ack = place.agent().execute(command(WANTED, place.clock, target=CDU_ID))
+    assert ack.outcome is Outcome.APPLIED
+    assert ack.detail.startswith("pump 1: ")
+    assert place.bmc.written[-1][1] == f"{CDU}/Pumps/2"
