@@ -1,17 +1,20 @@
 """Power of chips from what they execute, and how chips protect themselves; arrays [chips]."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
 from emulator.settings import ChipLimitSettings, ChipPowerSettings, SkuSettings
 from thermal.arrays import BoolArray, FloatArray
 
+_HOTTEST_FITTED_C: Final = 150.0
+
 
 def leakage_w(power: ChipPowerSettings, junction_c: FloatArray | float) -> FloatArray:
-    """P exp(k (Tj - Tref))."""
-    rise_k = np.asarray(junction_c) - power.leakage_reference_c
+    """P exp(k (Tj - Tref)), up to the hottest junction for which that was fitted."""
+    fitted_c = np.minimum(junction_c, _HOTTEST_FITTED_C)
+    rise_k = fitted_c - power.leakage_reference_c
     leaked: FloatArray = power.leakage_w * np.exp(power.leakage_per_k * rise_k)
     return leaked
 
@@ -113,8 +116,12 @@ class ChipBank:
         return np.where(self.usable, share, 0.0)
 
     def draw(self, tensor_ratio: FloatArray, hbm_ratio: FloatArray, junction_c: FloatArray) -> None:
-        """Set utilizations and power from what was executed; 0 W without power."""
+        """Set utilizations and power from what was executed; 0 W without power.
+
+        A trip opens the chip's regulators: leakage alone would heat a chip without flow for ever.
+        """
         self.tensor_ratio = np.where(self.usable, tensor_ratio, 0.0)
         self.hbm_ratio = np.where(self.usable, hbm_ratio, 0.0)
         work_w = dynamic_w(self.sku.power, self.tensor_ratio, self.hbm_ratio)
-        self.power_w = np.where(self.powered, static_w(self.sku.power, junction_c) + work_w, 0.0)
+        drawn_w = static_w(self.sku.power, junction_c) + work_w
+        self.power_w = np.where(self.usable, drawn_w, 0.0)

@@ -79,9 +79,12 @@ class EccModel:
         return failed
 
 
+_HOTTEST_K: Final = 75.0  # above the reference; memory does not live to show more
+
+
 def corrected_factor(settings: HbmSettings, hbm_c: FloatArray) -> FloatArray:
     """Doubles every `corrected_doubling_k` above the reference, flat below."""
-    above_k = np.maximum(hbm_c - settings.reference_c, 0.0)
+    above_k = np.clip(hbm_c - settings.reference_c, 0.0, _HOTTEST_K)
     factor: FloatArray = np.exp2(above_k / settings.corrected_doubling_k)
     return factor
 

@@ -70,7 +70,7 @@ def small_hall(*, seed: int = 1, load_ratio: float = 0.5, settle_s: float = 60.0
     """One UltraServer of 144 chips with sensors that show the truth."""
     clock, sensors = ManualClock(), PlainSensors()
     world = World(
-        EmulatorOptions(load_ratio=load_ratio, settle_s=settle_s),
+        EmulatorOptions(load_ratio=load_ratio, settle_s=settle_s, emulated_peak_flop_per_s=5e6),
         FleetMap(trn3_datacenter(ultraservers=1)),
         np.random.default_rng(seed),
         clock,

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from emulator.models import MODELS
+from emulator.workload import LayerProgram, WorkloadEngine, product_shape
+from isotherm.bench.emulator import EngineResult, plain_products, run_e1, served_orders
+
+SHAPE = product_shape(MODELS["llama-3-70b"], 4)
+
+
+def test_both_sides_run_the_same_products() -> None:
+    rng = np.random.default_rng(0)
+    (order,) = served_orders(8, spans=1, rng=rng)
+    engine = WorkloadEngine(8, rng)
+    engine.place(dict.fromkeys(range(8), SHAPE))
+
+    triples = plain_products(order, LayerProgram(SHAPE, rng))
+
+    plain = sum(2.0 * source.shape[0] * weights.size for source, weights, _ in triples)
+    # A chip too idle for one whole row runs part of a row, which the plain side leaves out.
+    assert engine.execute(order).sum() == pytest.approx(plain, rel=0.01)
+    assert all(target.shape == (a.shape[0], b.shape[1]) for a, b, target in triples)
+
+
+def test_a_saturated_hall_asks_about_two_fifths_of_the_peak() -> None:
+    (order,) = served_orders(40, spans=1, rng=np.random.default_rng(0))
+
+    asked = float((order.prefill_flop + order.decode_flop).mean())
+    assert 0.3 < asked / 50e6 < 0.5
+
+
+@pytest.mark.slow
+def test_the_quick_case_measures_both_sides() -> None:
+    result = run_e1(quick=True, seed=0)
+
+    assert result.engine_gflop_per_s > 0.0
+    assert result.plain_gflop_per_s > 0.0
+    assert 0.5 < result.ratio < 1.5
+
+
+def test_the_case_passes_from_its_target_on() -> None:
+    def result_of(ratio: float) -> EngineResult:
+        return EngineResult(
+            engine_gflop_per_s=1.0, plain_gflop_per_s=1.0, ratio=ratio, rounds=1, threads=1
+        )
+
+    assert result_of(0.90).passed
+    assert not result_of(0.899).passed
