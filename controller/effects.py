@@ -94,11 +94,18 @@ class Effects:
         """Write everything in one transaction, then tell; how many notifications were put in the
         outbox. Raises StoreError with nothing written and nothing told.
         """
+        if not (
+            self._unwritten
+            or judgement.incident_effects
+            or judgement.placement_effects
+            or desired.reset_numbers
+        ):
+            return 0
+        if not self._leadership.held():
+            raise LeaseLostError("the lease ran out in the middle of the cycle")
         facts: list[_Fact] = []
         with self._store.begin() as tx:
-            for lease in self._leadership.leases():
-                if not tx.leases.holds(lease):
-                    raise LeaseLostError(f"lease {lease.name} was taken from {lease.holder}")
+            self._check_leases(tx)
             if desired.reset_numbers:
                 tx.interlocks.take(desired.reset_numbers, at_unix_ns=self._clock.unix_ns())
             for cooling in self._unwritten:
@@ -116,6 +123,12 @@ class Effects:
         for fact in facts:
             self._tell(fact)
         return told
+
+    def _check_leases(self, tx: Transaction) -> None:
+        """Locks the leases' rows until the transaction ends: nobody takes over meanwhile."""
+        for lease in self._leadership.leases():
+            if not tx.leases.holds(lease):
+                raise LeaseLostError(f"lease {lease.name} was taken from {lease.holder}")
 
     def _write_cooling(self, tx: Transaction, effect: CoolingEffect) -> list[_Fact]:
         match effect:
