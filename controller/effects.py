@@ -279,7 +279,11 @@ def share_ack(ack: Ack) -> ShareAck | None:
     _, _, label = ack.command_id.partition(":")
     verb, _, rest = label.partition(":")
     attempt, _, job_id = rest.partition(":")
-    if verb not in {ShareAction.START.value, ShareAction.STOP.value} or not attempt.isdecimal():
+    if (
+        verb not in {ShareAction.START.value, ShareAction.STOP.value}
+        or not attempt.isdecimal()
+        or len(attempt) > 18
+    ):
         return None
     return ShareAck(
         job_id=job_id,

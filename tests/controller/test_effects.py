@@ -31,6 +31,7 @@ def test_the_id_of_a_command_says_whose_share_was_answered() -> None:
 
 def test_other_answers_are_of_no_share() -> None:
     assert share_ack(make_ack("3.9:cool")) is None
+    assert share_ack(make_ack(f"3.9:start:{'9' * 5000}:job-1")) is None
 
 
 @given(st.text())
