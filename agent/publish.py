@@ -96,9 +96,9 @@ class Publisher:
         while self._flying and self._flying[0][1].done():
             confirmed, _ = self._flying.popleft()
             self._landed.discard(confirmed)
+            self.counts["published"] += 1
             self._wait_s = 0.0
         if confirmed:
-            self.counts["published"] += 1
             self._spool.confirm(confirmed)
 
     def _settle_loss(self) -> None:
