@@ -2,10 +2,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from api.__main__ import run
 from api.client import ApiClient
 from tests.support.kafka_broker import KafkaBroker
 
@@ -33,14 +37,23 @@ def started(*arguments: str) -> "subprocess.Popen[str]":
     ],
 )
 def test_what_can_not_work_is_one_line_and_code_2(
-    tmp_path: Path, arguments: list[str], told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
 ) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    program = typer.Typer()
+    program.command()(run)
     usual = ["--kafka", "127.0.0.1:9", "--database", f"sqlite:///{tmp_path}/x.db"]
-    process = started(*usual, *arguments)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 2
-    assert told in said
-    assert len(said.strip().splitlines()) == 1
+    result = CliRunner().invoke(program, [*usual, *arguments])
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_the_program_says_that_remote_listening_is_without_log_in() -> None:
+    program = typer.Typer()
+    program.command()(run)
+    said = CliRunner().invoke(program, ["--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    assert "There is no log-in" in said.stdout
 
 
 @pytest.mark.kafka
@@ -48,10 +61,13 @@ def test_the_process_answers_and_ends_on_sigterm(tmp_path: Path, kafka_broker: K
     database = f"sqlite:///{tmp_path}/x.db"
     process = started("--kafka", kafka_broker.bootstrap, "--database", database, "--port", "0")
     assert process.stderr is not None
+    watchdog = threading.Timer(60.0, process.kill)
+    watchdog.start()
     line = ""
     while "url=" not in line:
         line = process.stderr.readline()
         assert line, "it ended before it answered"
+    watchdog.cancel()
     with ApiClient(line.partition("url=")[2].split()[0]) as client:
         assert client.fleet()["chips"] == 288
         assert not client.ready()
