@@ -12,7 +12,7 @@ from typing import IO, Final, Protocol
 
 import httpx
 
-from agent.transport import address
+from agent.transport import address, trusted
 from fleet.errors import ConfigurationError, DeviceError
 
 MAX_LINE_BYTES: Final = 2**20
@@ -180,7 +180,11 @@ class HttpLines(_Stream):
     def _pieces(self) -> Iterator[bytes]:
         try:
             with httpx.stream(
-                "GET", self._url, timeout=httpx.Timeout(self._silence_s), trust_env=False
+                "GET",
+                self._url,
+                timeout=httpx.Timeout(self._silence_s),
+                trust_env=False,
+                verify=trusted(),
             ) as response:
                 self._socket = response.extensions["network_stream"].get_extra_info("socket")
                 if self._stopping.is_set():

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from isotherm.bench.emulator import TARGET_RATIO, run_e1
+from isotherm.bench.fleet import fleet_suite
 from isotherm.bench.report import Case
 
 Suite = Callable[[bool, int], list[Case]]
@@ -19,7 +20,7 @@ def emulator_suite(quick: bool, seed: int) -> list[Case]:
                 "ratio": result.ratio,
                 "engine_gflop_per_s": result.engine_gflop_per_s,
                 "plain_gflop_per_s": result.plain_gflop_per_s,
-                "products": float(result.products),
+                "rounds": float(result.rounds),
                 "threads": float(result.threads),
             },
             target={"ratio": (">=", TARGET_RATIO)},
@@ -27,4 +28,4 @@ def emulator_suite(quick: bool, seed: int) -> list[Case]:
     ]
 
 
-SUITES: Final[Mapping[str, Suite]] = {"emulator": emulator_suite}
+SUITES: Final[Mapping[str, Suite]] = {"emulator": emulator_suite, "fleet": fleet_suite}

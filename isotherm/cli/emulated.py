@@ -4,13 +4,12 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from rich.console import Console
 
 from emulator.faults import CATALOGUE, FaultKind
 from fleet.errors import DeviceError
-from isotherm.cli.output import Format, show
+from isotherm.cli.output import Format, every_field, show, terminal
 
-console = Console()
+console = terminal()
 Emulator = Annotated[
     str, typer.Option("--emulator", envvar="ISOTHERM_EMULATOR", help="Address of the emulator.")
 ]
@@ -44,7 +43,7 @@ def faults(
     """What is broken now; without an emulator, what can be broken."""
     if emulator:
         items = ask(emulator, "GET", "/faults", None)["items"]
-        show(console, items, ("kind", "place", "severity", "start_s", "duration_s"), output)
+        show(console, items, every_field(items), output)
         return
     rows = [
         {
@@ -56,7 +55,7 @@ def faults(
         }
         for kind, spec in CATALOGUE.items()
     ]
-    show(console, rows, ("kind", "strikes", "severity", "unit", "default"), output)
+    show(console, rows, every_field(rows), output)
 
 
 def load(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from fleet.bus import Start
 from fleet.bus_kafka import KafkaBus, KafkaOptions
@@ -15,9 +14,9 @@ from fleet.errors import ConfigurationError, MalformedMessageError
 from fleet.frame import decode_schema, schema_id
 from fleet.topics import SCHEMAS, TOPICS
 from isotherm.cli.decode import built_in_schemas, decode
-from isotherm.cli.output import show_json
+from isotherm.cli.output import show_json, terminal
 
-console = Console()
+console = terminal()
 QUIET_S = 2.0
 
 

@@ -1,5 +1,6 @@
 """Rows for people or for programs."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -14,29 +15,40 @@ class Format(StrEnum):
     JSON = "json"  # what the API answered
 
 
+Columns = Mapping[str, str]
+"""Heading -> key of an item, dotted where it goes down."""
+
+WIDE = 1000
+
+
+def terminal() -> Console:
+    """Tables fit the window of a person; a program gets whole lines."""
+    return Console() if sys.stdout.isatty() else Console(width=WIDE)
+
+
 def show(
-    console: Console,
-    items: Sequence[Mapping[str, Any]],
-    columns: Sequence[str],
-    output: Format,
+    console: Console, items: Sequence[Mapping[str, Any]], columns: Columns, output: Format
 ) -> None:
-    """`columns` are keys of an item, dotted where they go down."""
     if output is Format.JSON:
         show_json(console, list(items))
-        return
-    if not items:
+    elif items:
+        console.print(table_of(items, columns))
+    else:
         console.print("nothing found")
-        return
-    console.print(table_of(items, columns))
 
 
-def table_of(items: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+def table_of(items: Sequence[Mapping[str, Any]], columns: Columns) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.rpartition(".")[2], overflow="fold")
+    for heading in columns:
+        table.add_column(heading, overflow="fold")
     for item in items:
-        table.add_row(*(cell(pick(item, column)) for column in columns))
+        table.add_row(*(cell(pick(item, path)) for path in columns.values()))
     return table
+
+
+def every_field(items: Sequence[Mapping[str, Any]]) -> Columns:
+    """All that the items have at their top, for kinds of which few are listed."""
+    return {name.upper(): name for name in (items[0] if items else ())}
 
 
 def show_json(console: Console, value: Any) -> None:

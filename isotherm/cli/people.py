@@ -6,20 +6,28 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 
 from api.client import ApiClient, Document
 from fleet.clock import SystemClock
-from isotherm.cli.output import Format, cell, pick, show, show_json, table_of
+from isotherm.cli.output import (
+    Columns,
+    Format,
+    every_field,
+    pick,
+    show,
+    show_json,
+    table_of,
+    terminal,
+)
 
 DEFAULT_API: Final = "http://127.0.0.1:8080"
 
 app = typer.Typer(no_args_is_help=True)
 webhook = typer.Typer(no_args_is_help=True, help="Webhooks that are told of incidents.")
 app.add_typer(webhook, name="webhook")
-console = Console()
+console = terminal()
 
 Api = Annotated[str, typer.Option("--api", envvar="ISOTHERM_API", help="Address of the API.")]
 Actor = Annotated[str, typer.Option(envvar="USER", help="Who says so, for the record.")]
@@ -32,62 +40,87 @@ class Resource:
 
     every: Callable[[ApiClient], list[Document]]
     one: Callable[[ApiClient, str], Document]
-    columns: tuple[str, ...]
+    columns: Columns
 
 
 RESOURCES: Final[Mapping[str, Resource]] = {
     "loops": Resource(
         every=ApiClient.loops,
         one=ApiClient.loop,
-        columns=(
-            "id",
-            "mode",
-            "setpoints.supply_c",
-            "cdu.supply_c",
-            "cdu.return_c",
-            "cdu.secondary_flow_lpm",
-            "cdu.valve_ratio",
-            "cdu.heat_removed_w",
-            "cdu_age_s",
-            "mode_reason",
-        ),
+        columns={
+            "LOOP": "id",
+            "MODE": "mode",
+            "SET °C": "setpoints.supply_c",
+            "SUPPLY °C": "cdu.supply_c",
+            "RETURN °C": "cdu.return_c",
+            "L/MIN": "cdu.secondary_flow_lpm",
+            "VALVE": "cdu.valve_ratio",
+            "HEAT W": "cdu.heat_removed_w",
+            "AGE s": "cdu_age_s",
+            "WHY": "mode_reason",
+        },
     ),
     "sleds": Resource(
         every=ApiClient.sleds,
         one=ApiClient.sled,
-        columns=(
-            "id",
-            "values.sled_power_w",
-            "values.inlet_c",
-            "values.outlet_c",
-            "values.coolant_flow_lpm",
-            "cordon.reason",
-            "age_s",
-        ),
+        columns={
+            "SLED": "id",
+            "POWER W": "values.sled_power_w",
+            "IN °C": "values.inlet_c",
+            "OUT °C": "values.outlet_c",
+            "L/MIN": "values.coolant_flow_lpm",
+            "AGE s": "age_s",
+            "CORDON": "cordon.reason",
+        },
     ),
     "chips": Resource(
         every=ApiClient.chips,
         one=ApiClient.chip,
-        columns=(
-            "id",
-            "values.junction_c",
-            "values.power_w",
-            "values.neuroncore_utilization_ratio",
-            "values.hbm_utilization_ratio",
-            "job_id",
-            "age_s",
-        ),
+        columns={
+            "CHIP": "id",
+            "JUNCTION °C": "values.junction_c",
+            "POWER W": "values.power_w",
+            "CORES": "values.neuroncore_utilization_ratio",
+            "HBM": "values.hbm_utilization_ratio",
+            "JOB": "job_id",
+            "AGE s": "age_s",
+        },
     ),
     "jobs": Resource(
         every=ApiClient.jobs,
         one=ApiClient.job,
-        columns=("id", "name", "model", "chips", "state", "attempt", "reasons"),
+        columns={
+            "JOB": "id",
+            "NAME": "name",
+            "MODEL": "model",
+            "CHIPS": "chips",
+            "STATE": "state",
+            "ATTEMPT": "attempt",
+            "WHY IT WAITS": "reasons",
+        },
     ),
     "incidents": Resource(
         every=ApiClient.incidents,
         one=ApiClient.incident,
-        columns=("id", "severity", "state", "subject", "title", "opened_at", "acknowledged_by"),
+        columns={
+            "INCIDENT": "id",
+            "SEVERITY": "severity",
+            "STATE": "state",
+            "WHAT": "title",
+            "OPENED": "opened_at",
+            "SEEN BY": "acknowledged_by",
+        },
     ),
+}
+TOTALS: Final[Columns] = {
+    "POWER W": "power_w",
+    "REMOVED W": "heat_removed_w",
+    "HOTTEST °C": "max_junction_c",
+    "BUSY": "chips_busy",
+    "REPORTING": "chips_reporting",
+    "RUNNING": "jobs_running",
+    "WAITING": "jobs_pending",
+    "INCIDENTS": "incidents_open",
 }
 SINGULAR: Final = {name.removesuffix("s"): name for name in RESOURCES}
 
@@ -144,13 +177,9 @@ def top(
 
 def picture(client: ApiClient, chips: int) -> Group:
     totals = client.fleet()["totals"]
-    head = Table(box=None, pad_edge=False, header_style="bold")
-    for name in totals:
-        head.add_column(name)
-    head.add_row(*(cell(value) for value in totals.values()))
     hottest = sorted(client.chips(), key=lambda chip: -(pick(chip, "values.junction_c") or -274))
     return Group(
-        head,
+        table_of([totals], TOTALS),
         "",
         table_of(client.loops(), RESOURCES["loops"].columns),
         "",
@@ -247,7 +276,7 @@ def list_webhooks(output: Output = Format.TABLE, api: Api = DEFAULT_API) -> None
     """Who is told."""
     with ApiClient(api) as client:
         items = client.webhooks()
-    show(console, items, tuple(items[0]) if items else ("id",), output)
+    show(console, items, every_field(items), output)
 
 
 @webhook.command("deliveries")
@@ -259,7 +288,7 @@ def deliveries(
     """What was sent to a receiver, and what came of it."""
     with ApiClient(api) as client:
         items = client.deliveries(wanted)
-    show(console, items, tuple(items[0]) if items else ("id",), output)
+    show(console, items, every_field(items), output)
 
 
 @webhook.command("remove")

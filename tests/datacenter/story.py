@@ -34,7 +34,8 @@ def idle(site: Site) -> None:
     totals = site.api.fleet()["totals"]
     assert totals["jobs_running"] == 0
     assert totals["max_junction_c"] < 60
-    assert site.api.incidents() == []
+    # A role that starts late on a busy machine is rightly called silent; that must pass.
+    site.until(lambda: site.api.incidents() == [], "all is calm", 90)
 
 
 def submit(site: Site, name: str, *, chips: int, tensor_parallel: int) -> str:
