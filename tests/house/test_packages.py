@@ -62,7 +62,7 @@ def test_the_wheel_holds_the_packages_and_the_built_dashboard(wheel: Path) -> No
     tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
     assert tops == set(PACKAGES)
     assert "api/static/index.html" in names, "run `make dashboard` first"
-    assert [name for name in names if name.startswith("api/dashboard")] == []
+    assert [name for name in names if name.startswith("api/dashboard/")] == []
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

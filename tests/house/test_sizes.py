@@ -13,11 +13,12 @@ def test_no_file_grows_past_what_one_idea_needs() -> None:
 
 
 def test_no_function_needs_scrolling() -> None:
+    """Bodies count: the signature of a command line is its table of options."""
     long = {
         f"{module.path}:{function.lineno} {function.name}": length
         for module in modules(*EVERYWHERE)
         for function in functions(module)
         if not module.path.is_relative_to(LISTS)
-        if (length := (function.end_lineno or 0) - function.lineno + 1) > FUNCTION_LINES_MAX
+        if (length := (function.end_lineno or 0) - function.body[0].lineno + 1) > FUNCTION_LINES_MAX
     }
     assert long == {}

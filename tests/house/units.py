@@ -18,7 +18,17 @@ DIMENSIONLESS = {
 UNIT_OF_CONTEXT = {
     *("value", "values", "low", "high", "limit", "held", "unknown", "wish", "default", "truth"),
     *("integral", "previous", "output", "slope", "wanted", "tolerance", "feedforward", "asked"),
-    *("offset", "noise", "bias", "blind_below", "resolution", "floor", "healthy", "clear"),
+    *(
+        "offset",
+        "noise",
+        "bias",
+        "blind_below",
+        "resolution",
+        "floor",
+        "healthy",
+        "clear",
+        "expected",
+    ),
     *("caution", "critical", "chip", "sled", "inner", "head", "ua", "valve", "states", "context"),
     *("set_point", "chip_values", "chip_conductance", "other_conductance", "conductances", "times"),
 }
