@@ -14,6 +14,8 @@ from fleet.topology import FleetMap
 MAX_PUMPS: Final = 4
 """Pump rows kept for each CDU; no CDU sheet read shows more than three."""
 
+_LAST_UNIX_NS: Final = 2**63 - 1
+
 Rows = NDArray[np.intp]
 
 
@@ -128,7 +130,7 @@ class _Arrivals:
         held = (int(self.frame[0, row]), int(self.frame[1, row]))
         if (frame.epoch, frame.seq) <= held and tick_ns <= int(self._tick_ns[row]):
             return False
-        self._tick_ns[row] = min(tick_ns, np.iinfo(np.int64).max)
+        self._tick_ns[row] = min(tick_ns, _LAST_UNIX_NS)
         self.frame[:, row] = frame.epoch, frame.seq
         return True
 

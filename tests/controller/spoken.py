@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -69,12 +69,17 @@ def make_frame(
         agent=agent,
         epoch=epoch,
         seq=seq,
-        schema_id=schema.id,
+        schema_id=_schema_id(schema),
         t0_unix_ns=at_unix_ns,
         dt_ns=NS_PER_S,
         values=_row(schema, _key(values)),
         counters=counters,
     )
+
+
+@cache
+def _schema_id(schema: Schema) -> str:
+    return schema.id
 
 
 Key = tuple[tuple[str, float | tuple[tuple[int, float], ...]], ...]
@@ -87,14 +92,23 @@ def _key(values: Said) -> Key:
     )
 
 
+@cache
+def _places(schema: Schema) -> dict[str, list[tuple[int, int]]]:
+    """Metric -> (column, part) pairs."""
+    places: dict[str, list[tuple[int, int]]] = {}
+    for place, column in enumerate(schema.columns):
+        places.setdefault(column.metric, []).append((place, column.part))
+    return places
+
+
 @lru_cache(maxsize=256)
 def _row(schema: Schema, values: Key) -> FloatBlock:
     """Shared by all agents that say the same; frames are never written to."""
-    said = dict(values)
     row = np.full((1, len(schema.columns)), np.nan, np.float32)
-    for place, column in enumerate(schema.columns):
-        value = said.get(column.metric, np.nan)
-        row[0, place] = dict(value).get(column.part, np.nan) if isinstance(value, tuple) else value
+    for name, value in values:
+        parts = dict(value) if isinstance(value, tuple) else None
+        for place, part in _places(schema).get(name, ()):
+            row[0, place] = value if parts is None else parts.get(part, np.nan)
     return row
 
 

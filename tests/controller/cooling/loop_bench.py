@@ -24,7 +24,7 @@ class LoopBench:
 
     plant: LoopPlant = field(
         default_factory=lambda: LoopPlant(
-            replace(PlantSettings.sized(288), longest_step_s=0.5),
+            replace(PlantSettings.sized(288), longest_step_s=1.0),
             sled_of_chip=np.arange(288) // 4,
             sleds=72,
             rng=np.random.default_rng(7),

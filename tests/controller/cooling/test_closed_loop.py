@@ -17,7 +17,7 @@ def settled(load_ratio: float = 0.2) -> LoopBench:
 
 @cache
 def _settled(load_ratio: float) -> LoopBench:
-    bench = LoopBench(load_ratio=load_ratio).run(420)
+    bench = LoopBench(load_ratio=load_ratio).run(330)
     assert bench.mode() is Mode.AUTO
     assert abs(bench.supply_c[-1] - 40.0) < 0.4
     bench.forget()
