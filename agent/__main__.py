@@ -238,7 +238,8 @@ def _held(directory: Path) -> Iterator[None]:
 
 
 def _log_to_stderr() -> None:
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    # Standard output is for `--once`.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def main() -> None:

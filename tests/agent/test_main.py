@@ -3,10 +3,12 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
 from agent.__main__ import app
@@ -21,6 +23,12 @@ from tests.agent.devices import Cdu, JobRuntime, SledBmc
 from tests.agent.server import REPORT, served
 
 LISTING = {"sleds": [SLED], "cdus": [CDU_ID]}
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
 
 
 def invoke(*flags: str) -> Result:
