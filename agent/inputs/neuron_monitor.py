@@ -120,7 +120,7 @@ class NeuronMonitorInput:
     def _core_values(self, counters: JsonObject) -> dict[Key, float]:
         values: dict[Key, float] = defaultdict(float)
         for core in neuron_report.cores(counters):
-            chip = core.index // self._cores_per_chip
+            chip = core.place // self._cores_per_chip
             share = core.utilization_ratio / self._cores_per_chip
             values["neuroncore_utilization_ratio", chip] += share
             values["tensor_flop_per_s", chip] += core.flop_per_s

@@ -5,8 +5,7 @@ Source: AWS Neuron documentation, neuron-monitor user guide.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from agent.inputs.lenient import (
     JsonObject,
@@ -43,11 +42,10 @@ _ERRORS: Final = ("generic", "transient", "model", "runtime", "hardware")
 _BUSY: Final = ("user", "nice", "system", "irq", "soft_irq")
 
 
-@dataclass(frozen=True, slots=True)
-class Core:
+class Core(NamedTuple):
     """One NeuronCore in use, by its index on the host."""
 
-    index: int
+    place: int
     utilization_ratio: float
     flop_per_s: float
 
@@ -61,14 +59,10 @@ def group(parent: JsonObject, name: str) -> tuple[JsonObject | None, str]:
     return (None, f"{name}: {error}") if error else (found, "")
 
 
-def cores(counters: JsonObject) -> tuple[Core, ...]:
-    return tuple(_cores(mapping(counters.get("neuroncores_in_use"))))
-
-
-def _cores(in_use: JsonObject) -> Iterator[Core]:
-    for name, value in in_use.items():
-        core = mapping(value)
+def cores(counters: JsonObject) -> Iterator[Core]:
+    for name, value in mapping(counters.get("neuroncores_in_use")).items():
         if name.isdecimal():
+            core = mapping(value)
             yield Core(
                 int(name[:6]),
                 ratio_of_percent(number(core.get("neuroncore_utilization"))),
@@ -126,5 +120,10 @@ def ecc_counts(counters: JsonObject) -> Iterator[tuple[str, int, int]]:
 def total(document: JsonObject, names: tuple[str, ...]) -> int:
     counted = 0
     for name in names:
-        counted += count(document.get(name)) or 0
+        value = document.get(name)
+        # The exact type first: this is most of what a tick does.
+        if type(value) is int and value >= 0:
+            counted += value
+        elif value is not None:
+            counted += count(value) or 0
     return counted

@@ -9,8 +9,8 @@ from fleet.errors import DeviceError
 EXPAND: Final = "?$expand=*($levels=1)"
 ROOT: Final = "/redfish/"
 _MAX_MEMBERS: Final = 256
-# What a member is called and where it is; only these means that it was not expanded.
-_LINK_ONLY: Final = {"@odata.id"}
+# A member with nothing but its place was not expanded.
+_LINK: Final = "@odata.id"
 _ABSENT: Final = ("Absent", "Disabled", "UnavailableOffline")
 
 
@@ -53,9 +53,9 @@ class Collection:
         return get_json(self._transport, self._path)
 
     def _member(self, member: JsonObject) -> JsonObject:
-        if set(member) - _LINK_ONLY:
+        if len(member) > 1 or _LINK not in member:
             return member
-        link = text(member.get("@odata.id"))
+        link = text(member.get(_LINK))
         if not link.startswith(ROOT):
             raise DeviceError(f"{self._path}: a member without a link of this service")
         return get_json(self._transport, link)

@@ -1,5 +1,4 @@
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -27,9 +26,7 @@ _SLED_METRICS: Final = {
     "Coolant_Flow": "coolant_flow_lpm",
     "Sled_Power": "sled_power_w",
 }
-_CONVERSIONS: Final[dict[str, Callable[[float], float]]] = {
-    "hbm_utilization_ratio": ratio_of_percent
-}
+_PERCENT: Final = {"hbm_utilization_ratio"}
 # On its way up or down a sled is powered: heat is made.
 _POWER_STATES: Final = {"Off": 0.0, "On": 1.0, "PoweringOn": 1.0, "PoweringOff": 1.0}
 
@@ -64,7 +61,8 @@ class SledRedfishInput:
         for sensor in members:
             key = _key(text(sensor.get("Id")))
             if key is not None and present(sensor):
-                gathered.values[key] = _value(key[0], number(sensor.get("Reading")))
+                value = number(sensor.get("Reading"))
+                gathered.values[key] = ratio_of_percent(value) if key[0] in _PERCENT else value
 
     def _read_leaks(self, gathered: Gathered) -> None:
         members, errors = self._detectors.read()
@@ -102,8 +100,3 @@ def _key(sensor_id: str) -> Key | None:
     if found is None or found[2] not in _CHIP_METRICS:
         return None
     return _CHIP_METRICS[found[2]], int(found[1])
-
-
-def _value(metric: str, value: float) -> float:
-    convert = _CONVERSIONS.get(metric)
-    return value if convert is None else convert(value)
