@@ -36,11 +36,16 @@ class Backlog:
         longest = _LONGEST_SPANS * self._peak_flop_per_s * dt_s
         self._keep(np.minimum(1.0, longest / np.maximum(self._pending, 1.0)))
 
+    def asked(self, work: Work, dt_s: float) -> tuple[FloatArray, FloatArray]:
+        """Tensor and HBM utilization of new work alone."""
+        tensor = (work.prefill_flop + work.decode_flop) / (self._sku.peak_flop_per_s * dt_s)
+        return tensor, work.moved_bytes / (self._sku.hbm_bytes_per_s * dt_s)
+
     def wanted(self, dt_s: float) -> tuple[FloatArray, FloatArray]:
-        """Tensor and HBM utilization, if all of it ran within `dt_s`."""
+        """Tensor and HBM utilization, if all that waits ran in `dt_s`; above 1 when it can not."""
         tensor = self._pending / (self._peak_flop_per_s * dt_s)
         hbm = self._bytes / (self._sku.hbm_bytes_per_s * dt_s)
-        return np.minimum(tensor, 1.0), np.minimum(hbm, 1.0)
+        return tensor, hbm
 
     def orders(self, allowed_ratio: FloatArray, dt_s: float) -> Orders:
         """What may run now: the allowed share, and never more than the peak."""

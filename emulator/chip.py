@@ -9,6 +9,9 @@ from emulator.settings import ChipLimitSettings, ChipPowerSettings, SkuSettings
 from thermal.arrays import BoolArray, FloatArray
 
 _HOTTEST_FITTED_C: Final = 150.0
+_LEAST_W: Final = 1e-6
+_CLOCK_RISE_RATIO: Final = 0.1
+"""A capped clock rises by this a step at most, so that bursts do not make it swing."""
 
 
 def leakage_w(power: ChipPowerSettings, junction_c: FloatArray | float) -> FloatArray:
@@ -56,6 +59,12 @@ class ChipBank:
     tensor_ratio: FloatArray
     hbm_ratio: FloatArray
     power_w: FloatArray
+    wanted_w: FloatArray
+    """What the last step's new work would draw at the clock in force, without a cap."""
+    cap_clock_ratio: FloatArray
+    """Clock that the power cap allows."""
+    granted_ratio: FloatArray
+    """Share of the last step's waiting work that fitted under the cap."""
 
     @classmethod
     def at_rest(cls, sku: SkuSettings, *, chips: int) -> Self:
@@ -68,6 +77,9 @@ class ChipBank:
             tensor_ratio=np.zeros(chips),
             hbm_ratio=np.zeros(chips),
             power_w=np.full(chips, sku.power.idle_w),
+            wanted_w=np.zeros(chips),
+            granted_ratio=np.ones(chips),
+            cap_clock_ratio=np.ones(chips),
         )
 
     @property
@@ -93,12 +105,23 @@ class ChipBank:
         )
         self.powered = powered
         self.power_cap_w = cap_ratio * self.sku.power.tdp_w
-        # What the same work would draw at full clock, from the last step.
-        full_w = dynamic_w(self.sku.power, self.tensor_ratio, self.hbm_ratio) / self.speed_ratio
-        with np.errstate(divide="ignore", invalid="ignore"):
-            capped = np.where(full_w > 0.0, self.dynamic_budget_w(junction_c) / full_w, 1.0)
-        speed = np.minimum(capped, thermal_speed_ratio(limits, junction_c)) * slow_ratio
+        # What the last step's work would draw at full clock.
+        full_w = self.wanted_w / self.speed_ratio
+        fitting = self.dynamic_budget_w(junction_c) / np.maximum(full_w, _LEAST_W)
+        self.cap_clock_ratio = np.minimum(
+            np.minimum(fitting, 1.0), self.cap_clock_ratio + _CLOCK_RISE_RATIO
+        )
+        hot_clock_ratio = thermal_speed_ratio(limits, junction_c)
+        speed = np.minimum(self.cap_clock_ratio, hot_clock_ratio) * slow_ratio
         self.speed_ratio = np.clip(speed, limits.slowest_ratio, 1.0)
+
+    def expect(self, tensor_ratio: FloatArray, hbm_ratio: FloatArray) -> None:
+        """Remember what a step's new work would draw, for the clock of the next step.
+
+        Work was held back for the share that the step before did not grant.
+        """
+        drawn_w = dynamic_w(self.sku.power, tensor_ratio, hbm_ratio)
+        self.wanted_w = drawn_w / np.maximum(self.granted_ratio, self.sku.limits.slowest_ratio)
 
     def dynamic_budget_w(self, junction_c: FloatArray) -> FloatArray:
         """What work may draw under the cap."""
@@ -111,9 +134,9 @@ class ChipBank:
         """Share of the wanted work that fits under the cap and on a chip that works."""
         wanted = dynamic_w(self.sku.power, tensor_ratio, hbm_ratio)
         budget = self.dynamic_budget_w(junction_c)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(wanted > budget, budget / wanted, 1.0)
-        return np.where(self.usable, share, 0.0)
+        share = np.minimum(budget / np.maximum(wanted, _LEAST_W), 1.0)
+        self.granted_ratio = np.where(self.usable, share, 0.0)
+        return self.granted_ratio
 
     def draw(self, tensor_ratio: FloatArray, hbm_ratio: FloatArray, junction_c: FloatArray) -> None:
         """Set utilizations and power from what was executed; 0 W without power.

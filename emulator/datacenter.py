@@ -153,8 +153,10 @@ class World:
     def _execute(self, work: Work, dt_s: float) -> None:
         junction_c = self.loops.column("junction_c")
         self._backlog.add(work, usable=self.chips.usable, dt_s=dt_s)
+        self.chips.expect(*self._backlog.asked(work, dt_s))
         allowed = self.chips.allowed_ratio(*self._backlog.wanted(dt_s), junction_c)
-        self.serving.stall(np.where(self.chips.usable, 1.0 - allowed, 0.0) * dt_s)
+        lost_s = np.where(self.chips.usable, 1.0 - allowed, 0.0) * dt_s
+        self.serving.stall(lost_s, self.now_s + dt_s)
         executed = self.engine.execute(self._backlog.orders(allowed, dt_s))
         self.chips.draw(*self._backlog.settle(executed, dt_s), junction_c)
         settings = self.options.sled
@@ -181,7 +183,7 @@ class World:
             hbm_ratio=self.chips.hbm_ratio,
             storm_per_s=self._chip_faults.storm_per_s,
         )
-        self.serving.interrupt(failed, self.options.reload_s)
+        self.serving.interrupt(failed, self.now_s + dt_s + self.options.reload_s)
 
     def _publish(self, dt_s: float) -> None:
         hall = Hall(

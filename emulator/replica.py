@@ -116,9 +116,9 @@ class Replica:
         self._context, self._reserved = 0.0, 0
         return lost
 
-    def stall(self, duration_s: float) -> None:
-        """Lose time: the chips could not do what was planned."""
-        self._clock_s += duration_s
+    def hold_until(self, at_s: float) -> None:
+        """Do nothing before this time; a step that runs beyond it anyway loses nothing more."""
+        self._clock_s = max(self._clock_s, at_s)
 
     def advance(self, end_s: float, speed_ratio: float) -> None:
         """Serve until `end_s`; a step that has begun is finished, and starts the next span late."""

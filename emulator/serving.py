@@ -131,21 +131,21 @@ class Serving:
         self._account()
         return work
 
-    def stall(self, lost_s: FloatArray) -> None:
-        """Take time from replicas whose chips [chips] could not execute all that was served."""
+    def stall(self, lost_s: FloatArray, end_s: float) -> None:
+        """Hold replicas whose chips [chips] could not execute all that was served until `end_s`."""
         if not lost_s.any():
             return
         for server in self._servers:
-            server.replica.stall(float(lost_s[server.chips].max()))
+            server.replica.hold_until(end_s + float(lost_s[server.chips].max()))
 
-    def interrupt(self, failed: BoolArray, reload_s: float) -> None:
+    def interrupt(self, failed: BoolArray, until_s: float) -> None:
         """Replicas with a failed chip [chips] lose their requests and load their model again."""
         if not failed.any():
             return
         for server in self._servers:
             if server.alive and failed[server.chips].any():
                 server.run.fail(server.replica.drop_all())
-                server.replica.stall(reload_s)
+                server.replica.hold_until(until_s)
 
     def used_bytes(self) -> NDArray[np.int64]:
         """HBM held on each chip: weights and KV cache."""

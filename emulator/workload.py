@@ -1,7 +1,7 @@
 """The real matrix products: scaled-down transformer layers, executed and counted."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Final
@@ -172,35 +172,25 @@ class WorkloadEngine:
 
     def _run(self, program: LayerProgram, chip: int, budget_flop: float, longest: int) -> float:
         """Products in the chip's order until less than a row of the next is left."""
+        products, position = program.products, self._position[chip]
         left = budget_flop
-        position = self._position[chip]
-        for product, rows in whole_rows(program, position, budget_flop, longest):
+        while True:
+            product = products[position]
+            rows = min(int(left / product.row_flop), longest)
+            if not rows:
+                break
             target = product.target[:rows]
-            np.matmul(product.source[:rows], product.weights, out=target)
+            np.matmul(product.source[:rows], product.weights, target)
             if product.closes_pair:
                 _bound(target)
             left -= rows * product.row_flop
             position += 1
-        position %= len(program.products)
+            if position == len(products):
+                position = 0
         if left == budget_flop:
-            left -= _run_columns(program.products[position], left)
+            left -= _run_columns(products[position], left)
         self._position[chip] = position
         return budget_flop - left
-
-
-def whole_rows(
-    program: LayerProgram, position: int, budget_flop: float, longest: int
-) -> Iterator[tuple[Product, int]]:
-    """Products from a position on with their rows, until less than a row of the next is left."""
-    products = program.products
-    while True:
-        product = products[position % len(products)]
-        rows = min(int(budget_flop / product.row_flop), longest)
-        if not rows:
-            return
-        yield product, rows
-        budget_flop -= rows * product.row_flop
-        position += 1
 
 
 def _run_columns(product: Product, budget_flop: float) -> float:

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,9 +22,9 @@ from emulator.workload import (
     LayerProgram,
     Matrix,
     Orders,
+    Product,
     WorkloadEngine,
     product_shape,
-    whole_rows,
 )
 from fleet.topology import Generation
 
@@ -34,7 +34,6 @@ _TENSOR_PARALLEL: Final = 4
 _PEAK_FLOP_PER_S: Final = 50e6
 
 Triple = tuple[Matrix, Matrix, Matrix]
-Turn = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,7 @@ def run_e1(quick: bool, seed: int, *, threads: int = 1) -> EngineResult:
     engine = WorkloadEngine(chips, rng, threads=threads)
     engine.place(dict.fromkeys(range(chips), shape))
     program = LayerProgram(shape, rng)
-    pairs = [_contestants(engine, program, order) for order in orders]
+    pairs = [(EngineProducts(order, engine), PlainProducts(order, program)) for order in orders]
     speeds: list[tuple[float, float]] = []
     with ThreadpoolController().limit(limits=threads, user_api="blas"):
         # Short turns: what else the host does then falls on both sides alike.
@@ -83,21 +82,65 @@ def run_e1(quick: bool, seed: int, *, threads: int = 1) -> EngineResult:
     )
 
 
-def _contestants(engine: WorkloadEngine, program: LayerProgram, order: Orders) -> tuple[Turn, Turn]:
-    """One second's products by either side; each turn returns the FLOP it ran."""
-    triples = plain_products(order, program)
-    plain_flop: float = sum(2.0 * source.shape[0] * weights.size for source, weights, _ in triples)
+class PlainProducts:
+    """A bare loop over the operands of every product that an engine on rewound chips executes.
 
-    def engine_turn() -> float:
-        engine.rewind()
-        return float(engine.execute(order).sum())
+    The data flow is the engine's too: each product reads what the one before wrote. Without the
+    engine's scaling values grow, so `prepare` sets them back between turns, outside of the clock.
+    """
 
-    def plain_turn() -> float:
-        for source, weights, target in triples:
+    def __init__(self, order: Orders, program: LayerProgram) -> None:
+        self.triples = list(_operands(order, program))
+        self.flop = sum(2.0 * float(a.shape[0] * b.size) for a, b, _ in self.triples)
+        self._rows = program.products[0].source
+        self._fresh = self._rows.copy()
+
+    def prepare(self) -> None:
+        self._rows[:] = self._fresh
+
+    def __call__(self) -> float:
+        for source, weights, target in self.triples:
             np.matmul(source, weights, out=target)
-        return plain_flop
+        return self.flop
 
-    return engine_turn, plain_turn
+
+def _operands(order: Orders, program: LayerProgram) -> Iterator[Triple]:
+    for chip in range(len(order.prefill_flop)):
+        batch = int(np.clip(order.decode_rows[chip], 1, LONGEST_ROWS))
+        position = 0
+        for left, longest in (
+            (float(order.prefill_flop[chip]), LONGEST_ROWS),
+            (float(order.decode_flop[chip]), batch),
+        ):
+            for product, rows in _whole_rows(program, position, left, longest):
+                yield product.source[:rows], product.weights, product.target[:rows]
+                position += 1
+
+
+def _whole_rows(
+    program: LayerProgram, position: int, left_flop: float, longest: int
+) -> Iterator[tuple[Product, int]]:
+    """Products from a position on with their rows, until less than a row of the next is left."""
+    while True:
+        product = program.products[position % len(program.products)]
+        rows = min(int(left_flop / product.row_flop), longest)
+        if not rows:
+            return
+        yield product, rows
+        left_flop -= rows * product.row_flop
+        position += 1
+
+
+class EngineProducts:
+    """The engine on one second's orders, each time from the first product on."""
+
+    def __init__(self, order: Orders, engine: WorkloadEngine) -> None:
+        self._order = order
+        self._engine = engine
+
+    def __call__(self) -> float:
+        self._engine.rewind()
+        return float(self._engine.execute(self._order).sum())
 
 
 def served_orders(chips: int, *, spans: int, rng: np.random.Generator) -> list[Orders]:
@@ -143,41 +186,18 @@ def _orders(replicas: list[Replica], sku: SkuSettings) -> Orders:
     return backlog.orders(np.ones(chips), 1.0)
 
 
-def plain_products(order: Orders, program: LayerProgram) -> list[Triple]:
-    """The operands of every product that an engine on rewound chips executes, in its order.
-
-    Targets are no one's source here: without the engine's scaling the values would overflow.
-    """
-    for product in program.products:
-        if not product.source.any():
-            product.source[:] = 1.0
-    targets: dict[int, Matrix] = {}
-    triples: list[Triple] = []
-    for chip in range(len(order.prefill_flop)):
-        batch = int(np.clip(order.decode_rows[chip], 1, LONGEST_ROWS))
-        budgets = (
-            (float(order.prefill_flop[chip]), LONGEST_ROWS),
-            (float(order.decode_flop[chip]), batch),
-        )
-        position = 0
-        for budget, longest in budgets:
-            for product, rows in whole_rows(program, position, budget, longest):
-                width = product.target.shape[1]
-                target = targets.setdefault(width, np.empty_like(product.target))[:rows]
-                triples.append((product.source[:rows], product.weights, target))
-                position += 1
-    return triples
-
-
-def _turns(engine: Turn, plain: Turn, *, plain_first: bool) -> tuple[float, float]:
+def _turns(
+    engine: EngineProducts, plain: PlainProducts, *, plain_first: bool
+) -> tuple[float, float]:
     """FLOP/s of engine and plain products, one after the other."""
+    plain.prepare()
     if plain_first:
         plain_speed = _flop_per_s(plain)
         return _flop_per_s(engine), plain_speed
     return _flop_per_s(engine), _flop_per_s(plain)
 
 
-def _flop_per_s(run: Turn) -> float:
+def _flop_per_s(run: Callable[[], float]) -> float:
     started = time.perf_counter()
     flop = run()
     return flop / (time.perf_counter() - started)

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.backlog import Backlog
+from emulator.chip import ChipBank
 from emulator.serving import Work
 from emulator.settings import SKUS
 from fleet.topology import Generation
@@ -53,6 +54,18 @@ def test_nothing_is_lost_or_made_by_carrying(spans: list[tuple[float, float]]) -
 
     left = float(backlog.wanted(1e6)[0][0]) * PEAK * 1e6
     assert done + left == pytest.approx(wanted, rel=1e-6, abs=1.0)
+
+
+def test_a_lump_beyond_the_peak_can_not_pass_a_cap() -> None:
+    backlog, chips = Backlog(SKU, chips=1, peak_flop_per_s=PEAK), ChipBank.at_rest(SKU, chips=1)
+    chips.power_cap_w = np.array([600.0])
+    backlog.add(work_of(1.8, 2.5), usable=USABLE, dt_s=1.0)
+    at_c = np.array([70.0])
+
+    orders = backlog.orders(chips.allowed_ratio(*backlog.wanted(1.0), at_c), 1.0)
+    chips.draw(*backlog.settle(orders.prefill_flop + orders.decode_flop, 1.0), at_c)
+
+    assert chips.power_w[0] <= 600.0 + 1e-6
 
 
 def test_work_of_a_stopped_chip_is_gone() -> None:

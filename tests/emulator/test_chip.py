@@ -120,7 +120,7 @@ def test_the_cap_is_never_passed_by_work(
 
 def test_a_cap_slows_the_clock_by_what_the_work_would_draw() -> None:
     bank, at_c = bank_of(), np.array([60.0])
-    bank.draw(np.array([0.4]), np.array([0.2]), at_c)
+    bank.expect(np.array([0.4]), np.array([0.2]))
     protect(bank, junction_c=60.0, cap=0.5)
 
     full_w = dynamic_w(POWER, np.array([0.4]), np.array([0.2]))[0]

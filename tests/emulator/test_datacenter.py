@@ -86,7 +86,7 @@ def test_a_blocked_plate_throttles_then_trips_its_chip_alone() -> None:
             slowest = min(slowest, float(hall.world.chips.speed_ratio[2]))
     reading = hall.world.sled_readings(0)
 
-    assert before > 0.3
+    assert before > 0.1
     assert slowest < 1.0
     assert np.flatnonzero(hall.world.chips.tripped).tolist() == [2]
     assert reading.core_utilization_ratio[2] == 0.0
@@ -126,7 +126,7 @@ def test_a_power_cap_holds_in_the_very_first_second() -> None:
     capped, free = hall.world.sled_readings(0), hall.world.sled_readings(1)
     assert capped.power_cap_w == (400.0,) * 4
     assert max(capped.chip_power_w) <= 400.0 + 1e-6
-    assert min(free.chip_power_w) > 650.0
+    assert min(free.chip_power_w) > 500.0
     assert capped.core_utilization_ratio[0] < 0.6 * free.core_utilization_ratio[0]
     before = [reading.jobs[0].requests_completed_total for reading in (capped, free)]
     hall.run(30)

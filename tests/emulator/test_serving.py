@@ -162,7 +162,7 @@ def test_a_memory_error_loses_the_requests_and_costs_a_reload() -> None:
     failed = np.zeros(FLEET.chips, dtype=np.bool_)
     failed[1] = True
 
-    serving.interrupt(failed, 10.0)
+    serving.interrupt(failed, 13.0)
     during = serving.serve(3.0, 1.0, load_ratio=0.8, speed_ratio=FULL_SPEED, usable=USABLE)
     after = serving.serve(13.0, 2.0, load_ratio=0.8, speed_ratio=FULL_SPEED, usable=USABLE)
 

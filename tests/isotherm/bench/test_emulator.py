@@ -3,7 +3,7 @@ import pytest
 
 from emulator.models import MODELS
 from emulator.workload import LayerProgram, WorkloadEngine, product_shape
-from isotherm.bench.emulator import EngineResult, plain_products, run_e1, served_orders
+from isotherm.bench.emulator import EngineResult, PlainProducts, run_e1, served_orders
 
 SHAPE = product_shape(MODELS["llama-3-70b"], 4)
 
@@ -14,12 +14,11 @@ def test_both_sides_run_the_same_products() -> None:
     engine = WorkloadEngine(8, rng)
     engine.place(dict.fromkeys(range(8), SHAPE))
 
-    triples = plain_products(order, LayerProgram(SHAPE, rng))
+    plain = PlainProducts(order, LayerProgram(SHAPE, rng))
 
-    plain = sum(2.0 * source.shape[0] * weights.size for source, weights, _ in triples)
     # A chip too idle for one whole row runs part of a row, which the plain side leaves out.
-    assert engine.execute(order).sum() == pytest.approx(plain, rel=0.01)
-    assert all(target.shape == (a.shape[0], b.shape[1]) for a, b, target in triples)
+    assert engine.execute(order).sum() == pytest.approx(plain.flop, rel=0.01)
+    assert all(target.shape == (a.shape[0], b.shape[1]) for a, b, target in plain.triples)
 
 
 def test_a_saturated_hall_asks_about_two_fifths_of_the_peak() -> None:
