@@ -38,6 +38,7 @@ lint: $(DEV_STAMP)
 
 type: $(DEV_STAMP)
 	$(BIN)/mypy
+	$(BIN)/mypy tools
 
 bench: $(RUN_STAMP)
 	$(BIN)/isotherm bench $(SUITE) $(ARGS)

@@ -21,10 +21,10 @@ from fleet.clock import SystemClock
 from fleet.errors import BusError, ConfigurationError, StoreError
 from fleet.topology import FleetMap, trn3_datacenter
 
-_app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False)
 
 
-@_app.command()
+@app.command()
 def run(
     kafka: Annotated[
         str, typer.Option(envvar="ISOTHERM_KAFKA", help="Brokers, HOST:PORT[,HOST:PORT...].")
@@ -79,7 +79,7 @@ def run(
 
 def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    _app()
+    app()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from fleet.topology import FleetMap, trn3_datacenter
 DEFAULT_PORT = 8470
 
 _log = structlog.get_logger("emulator")
-_app = typer.Typer(
+app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -30,7 +30,7 @@ _app = typer.Typer(
 )
 
 
-@_app.command()
+@app.command()
 def run(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")
@@ -90,7 +90,7 @@ def serve(
             runtime.stop()
 
 
-@_app.command("neuron-monitor")
+@app.command("neuron-monitor")
 def neuron_monitor(
     url: Annotated[str, typer.Option(help="http://127.0.0.1:PORT/devices/SLED/neuron-monitor")],
     reports: Annotated[int, typer.Option(min=0, help="End after so many; 0: never.")] = 0,
@@ -129,7 +129,7 @@ def main() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    _app()
+    app()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,10 @@ import sys
 
 import typer
 
+from agent.__main__ import agent
+from api.__main__ import run as api
+from controller.__main__ import run as controller
+from emulator.__main__ import app as emulator
 from fleet.errors import ConfigurationError, IsothermError
 from isotherm.cli import emulated
 from isotherm.cli.bench import bench
@@ -21,6 +25,10 @@ app.command()(up)
 app.add_typer(people)
 app.command("decode")(decode_command)
 app.command()(bench)
+app.add_typer(emulator, name="emulator")
+app.command("agent")(agent)
+app.command("controller")(controller)
+app.command("api")(api)
 for command in (emulated.inject, emulated.mend, emulated.faults, emulated.load):
     app.command()(command)
 

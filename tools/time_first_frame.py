@@ -22,6 +22,7 @@ from pathlib import Path
 
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 TIMEOUT_S = 900.0
 HEADER_BYTES = 40
@@ -39,7 +40,9 @@ def first_frame(port: int) -> bool:
     """Whether the live feed gives a plane in which some chip has a value."""
     try:
         with connect(
-            f"ws://127.0.0.1:{port}/api/v1/live", subprotocols=["isotherm.v1"], open_timeout=1
+            f"ws://127.0.0.1:{port}/api/v1/live",
+            subprotocols=[Subprotocol("isotherm.v1")],
+            open_timeout=1,
         ) as feed:
             for _ in range(20):
                 message = feed.recv(timeout=3)

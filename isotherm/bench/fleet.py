@@ -17,7 +17,7 @@ from fleet.clock import Clock, ManualClock, SystemClock
 from fleet.errors import IsothermError
 from fleet.topology import FleetMap, trn3_datacenter
 from isotherm.bench.report import Case
-from isotherm.cli.emulated import ask
+from isotherm.emulated import ask
 from isotherm.up.demo import DEMO_JOBS
 from isotherm.up.embedded import EmbeddedDatacenter, EmbeddedOptions
 from isotherm.up.ports import free_port

@@ -1,13 +1,12 @@
 """Commands that reach into the emulated world: break things, change the load."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx
 import typer
 
 from emulator.faults import CATALOGUE, FaultKind
-from fleet.errors import DeviceError
 from isotherm.cli.output import Format, every_field, show, terminal
+from isotherm.emulated import ask
 
 console = terminal()
 Emulator = Annotated[
@@ -65,16 +64,3 @@ def load(
     """Set how much the emulated users ask for."""
     ask(emulator, "PUT", "/load", {"load_ratio": ratio})
     console.print(f"load {ratio:g}")
-
-
-def ask(emulator: str, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    try:
-        answer = httpx.request(
-            method, emulator.rstrip("/") + path, json=body, timeout=5.0, trust_env=False
-        )
-        document: dict[str, Any] = answer.json() if answer.content else {}
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise DeviceError(f"no emulator answers at {emulator}: {error}") from error
-    if not answer.is_success:
-        raise DeviceError(str(document.get("detail", answer.reason_phrase)))
-    return document

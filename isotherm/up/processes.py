@@ -1,6 +1,7 @@
 """One operating-system process a role, watched by the one that started them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,12 @@ class Role:
     ready: Callable[[], bool]
 
 
+def dies_with_parent(command: list[str]) -> list[str]:
+    """Lets Linux end the role when its supervisor is killed outright; unchanged elsewhere."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else command
+
+
 class RoleProcesses:
     """Starts roles one after the other and stops them in reverse order."""
 
@@ -42,7 +49,7 @@ class RoleProcesses:
         self._logs.mkdir(parents=True, exist_ok=True)
         with self.log_of(role.name).open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *role.arguments],
+                dies_with_parent([sys.executable, "-m", *role.arguments]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -56,8 +56,7 @@ class ProcessSite:
         self.api.close()
         self._emulator.close()
         if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+            self.stop()
 
     def _ready(self) -> bool:
         if self._process.poll() is not None:

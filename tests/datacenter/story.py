@@ -28,7 +28,8 @@ def tell(site: Site, receiver: Receiver) -> None:
 def idle(site: Site) -> None:
     def reporting() -> bool:
         totals = site.api.fleet()["totals"]
-        return totals["chips_reporting"] == 288 and site.api.loop(LOOP)["mode"] == "auto"
+        steered: bool = site.api.loop(LOOP)["mode"] == "auto"
+        return steered and totals["chips_reporting"] == 288
 
     site.until(reporting, "every chip reports and the loop is steered", 30)
     totals = site.api.fleet()["totals"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from emulator.__main__ import _app
+from emulator.__main__ import app
 from tests.support.processes import end, free_ports, wait_until
 
 SLED = "h1/us01/r2/s07"
@@ -55,7 +55,7 @@ def test_the_command_serves_a_hall_and_ends_within_five_seconds(tmp_path: Path) 
 def test_bad_arguments_are_one_line_and_an_exit_code(
     arguments: list[str], code: int, words: str
 ) -> None:
-    ended = CliRunner().invoke(_app, arguments)
+    ended = CliRunner().invoke(app, arguments)
     assert (ended.exit_code, ended.stdout) == (code, "")
     assert words in ended.stderr
     assert ended.stderr.count("\n") == 1
@@ -63,6 +63,6 @@ def test_bad_arguments_are_one_line_and_an_exit_code(
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["neuron-monitor"]])
 def test_help_is_everywhere(arguments: list[str]) -> None:
-    ended = CliRunner().invoke(_app, [*arguments, "--help"])
+    ended = CliRunner().invoke(app, [*arguments, "--help"])
     assert ended.exit_code == 0
     assert "Usage" in ended.stdout
