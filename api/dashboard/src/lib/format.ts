@@ -7,7 +7,6 @@ const UNITS: Record<string, string> = {
   _ratio: "%",
   _s: "s",
   _bytes: "B",
-  _per_s: "/s",
 };
 
 export function number(value: number | null | undefined, digits = 1): string {
@@ -27,6 +26,7 @@ export function kilowatt(value: number | null | undefined): string {
 /** A metric's value with the unit that its name carries. */
 export function withUnit(name: string, value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";
+  if (value === Infinity) return "above range";
   if (name.endsWith("_ratio")) return percent(value, 1);
   if (name.endsWith("_bytes")) return `${number(value / 2 ** 30, 1)} GiB`;
   if (name.endsWith("_flop_per_s")) return `${number(value / 1e12, 1)} TFLOP/s`;
@@ -41,15 +41,31 @@ const WORDS: Record<string, string> = {
   power_w: "Power",
   neuroncore_utilization_ratio: "NeuronCore utilization",
   hbm_utilization_ratio: "HBM bandwidth",
+  power_cap_w: "Power cap",
+  tensor_flop_per_s: "Tensor throughput",
+  device_memory_used_bytes: "Device memory",
+  inlet_c: "Coolant inlet",
+  outlet_c: "Coolant outlet",
+  coolant_flow_lpm: "Coolant flow",
+  sled_power_w: "Sled power",
 };
 
 export function label(name: string): string {
   return WORDS[name] ?? name.replace(/_(c|w|ratio|lpm|kpa|s|bytes|total)$/, "").replaceAll("_", " ");
 }
 
+/** Age of a past moment; `at` and `nowMs` on the wall clock. */
 export function since(iso: string, nowMs: number): string {
-  const seconds = Math.max(0, Math.round((nowMs - Date.parse(iso)) / 1000));
-  if (seconds < 90) return `${seconds} s ago`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
-  return `${Math.round(seconds / 3600)} h ago`;
+  return age(Math.max(0, (nowMs - Date.parse(iso)) / 1000));
+}
+
+export function age(seconds: number): string {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${Math.round(seconds / 3600)} h`;
+}
+
+/** A moment in the local zone. */
+export function clock(unixMs: number): string {
+  return new Date(unixMs).toLocaleTimeString("en-GB");
 }

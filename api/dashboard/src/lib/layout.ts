@@ -1,94 +1,139 @@
-import type { Fleet } from "./types";
+import { chipsOf } from "./places";
+import type { Fleet, UltraServer } from "./types";
 
 // Where each chip is drawn: racks stand side by side, sleds are rows of a rack, chips lie in a row.
 
-export interface Cell {
-  index: number;
-  id: string;
+export interface Box {
   x: number;
   y: number;
   w: number;
   h: number;
-  /** Said once above a rack. */
-  heading: string;
 }
 
-const GAP = 2;
-const RACK_GAP = 18;
-const TOP = 18;
-const ROW = 13;
+interface Rack extends Box {
+  heading: string;
+  server: UltraServer;
+  firstChip: number;
+  /** Width of a chip. */
+  chipW: number;
+}
 
-export function layOut(fleet: Fleet, width: number): Cell[] {
-  const racks = fleet.ultraservers.flatMap((server) =>
-    Array.from({ length: server.racks }, (_, n) => ({ server, rack: n + 1 })),
+export interface Layout {
+  racks: readonly Rack[];
+  width: number;
+  height: number;
+  /** Height of a chip. */
+  row: number;
+  /** Room left of a rack for sled numbers and marks. */
+  gutter: number;
+  chips: number;
+}
+
+/** Between chips of a sled, and between sleds. */
+export const GAP = 2;
+const RACK_GAP = 14;
+const HEADING = 18;
+/** More racks than this are drawn small, without sled numbers. */
+const ROOMY_RACKS = 16;
+
+export function layOut(fleet: Fleet, width: number): Layout {
+  const all = fleet.ultraservers.flatMap((server) =>
+    Array.from({ length: server.racks }, (_, n) => ({ server, rack: n })),
   );
-  const perLine = Math.max(1, Math.min(racks.length, Math.floor(width / 220)));
-  const rackWidth = Math.floor((width - RACK_GAP * (perLine - 1)) / perLine);
-  const cells: Cell[] = [];
+  const roomy = all.length <= ROOMY_RACKS;
+  const [row, gutter, least] = roomy ? [13, 22, 150] : [5, 8, 64];
+  const perLine = Math.max(1, Math.min(all.length, Math.floor((width + RACK_GAP) / (least + RACK_GAP))));
+  const pitch = Math.floor((width + RACK_GAP) / perLine);
+  const racks: Rack[] = [];
   let y = 0;
   let tallest = 0;
-  racks.forEach(({ server, rack }, n) => {
+  all.forEach(({ server, rack }, n) => {
     const place = n % perLine;
-    if (place === 0 && n > 0) {
+    if (place === 0) {
       y += tallest;
       tallest = 0;
     }
-    const x = place * (rackWidth + RACK_GAP);
-    const w = Math.floor((rackWidth - GAP * (server.chips_per_sled - 1)) / server.chips_per_sled);
-    const firstSled = (rack - 1) * server.sleds_per_rack;
-    for (let sled = 0; sled < server.sleds_per_rack; sled += 1) {
-      for (let chip = 0; chip < server.chips_per_sled; chip += 1) {
-        const name = `${server.id}/r${rack}/s${String(sled + 1).padStart(2, "0")}/c${chip}`;
-        cells.push({
-          index: server.first_chip + (firstSled + sled) * server.chips_per_sled + chip,
-          id: name,
-          x: x + chip * (w + GAP),
-          y: y + TOP + sled * (ROW + GAP),
-          w,
-          h: ROW,
-          heading: sled === 0 && chip === 0 ? `${server.id} rack ${rack}` : "",
-        });
-      }
-    }
-    tallest = Math.max(tallest, TOP + server.sleds_per_rack * (ROW + GAP) + 6);
+    const room = pitch - RACK_GAP - gutter;
+    const chipW = Math.max(2, Math.floor((room - GAP * (server.chips_per_sled - 1)) / server.chips_per_sled));
+    const h = server.sleds_per_rack * (row + GAP) - GAP;
+    const firstChip = server.first_chip + rack * server.sleds_per_rack * server.chips_per_sled;
+    const short = server.id.split("/").at(-1) ?? server.id;
+    racks.push({
+      heading: roomy ? `${server.id} rack ${rack + 1}` : `${short} r${rack + 1}`,
+      server,
+      firstChip,
+      x: place * pitch + gutter,
+      y: y + HEADING,
+      w: server.chips_per_sled * (chipW + GAP) - GAP,
+      h,
+      chipW,
+    });
+    tallest = Math.max(tallest, HEADING + h + 8);
   });
-  return cells.sort((one, other) => one.index - other.index);
+  return { racks, width, height: Math.max(1, y + tallest), row, gutter, chips: fleet.chips };
 }
 
-export function bounds(cells: readonly Cell[]): { w: number; h: number } {
-  return {
-    w: Math.max(1, ...cells.map((cell) => cell.x + cell.w + 1)),
-    h: Math.max(1, ...cells.map((cell) => cell.y + cell.h + 2)),
-  };
-}
-
-export function cellAt(cells: readonly Cell[], x: number, y: number): number | null {
-  const found = cells.find(
-    (cell) => x >= cell.x && x < cell.x + cell.w + GAP && y >= cell.y && y < cell.y + cell.h + GAP,
+function rackOf(layout: Layout, index: number): Rack | undefined {
+  return layout.racks.find(
+    (rack) => index >= rack.firstChip && index < rack.firstChip + chipsOf(rack.server) / rack.server.racks,
   );
-  return found?.index ?? null;
 }
 
-/** The nearest cell in the arrow's direction; null for any other key or at the edge. */
-export function moved(cells: readonly Cell[], from: number, key: string): number | null {
-  const start = cells[from];
-  if (!start) return null;
-  const along: Record<string, (cell: Cell) => [number, number]> = {
-    ArrowRight: (cell) => [cell.x - start.x, Math.abs(cell.y - start.y)],
-    ArrowLeft: (cell) => [start.x - cell.x, Math.abs(cell.y - start.y)],
-    ArrowDown: (cell) => [cell.y - start.y, Math.abs(cell.x - start.x)],
-    ArrowUp: (cell) => [start.y - cell.y, Math.abs(cell.x - start.x)],
+/** Box of a chip; null when there is no such chip. */
+export function boxOf(layout: Layout, index: number): Box | null {
+  const rack = rackOf(layout, index);
+  if (!rack) return null;
+  const inside = index - rack.firstChip;
+  const perSled = rack.server.chips_per_sled;
+  return {
+    x: rack.x + (inside % perSled) * (rack.chipW + GAP),
+    y: rack.y + Math.floor(inside / perSled) * (layout.row + GAP),
+    w: rack.chipW,
+    h: layout.row,
   };
-  const measure = along[key];
-  if (!measure) return null;
-  let best: Cell | null = null;
-  let least = Infinity;
-  for (const cell of cells) {
-    const [ahead, aside] = measure(cell);
-    if (ahead > 0 && ahead + 4 * aside < least) {
-      least = ahead + 4 * aside;
-      best = cell;
+}
+
+/** Boxes of all chips as x, y, w of each, since looking each up would be slow. */
+export function boxesOf(layout: Layout): Float32Array<ArrayBuffer> {
+  const boxes = new Float32Array(layout.chips * 3);
+  for (const rack of layout.racks) {
+    const perSled = rack.server.chips_per_sled;
+    for (let inside = 0; inside < perSled * rack.server.sleds_per_rack; inside += 1) {
+      const x = rack.x + (inside % perSled) * (rack.chipW + GAP);
+      const y = rack.y + Math.floor(inside / perSled) * (layout.row + GAP);
+      boxes.set([x, y, rack.chipW], (rack.firstChip + inside) * 3);
     }
   }
-  return best?.index ?? null;
+  return boxes;
+}
+
+export function chipAt(layout: Layout, x: number, y: number): number | null {
+  const rack = layout.racks.find(
+    (one) => x >= one.x && x < one.x + one.w + GAP && y >= one.y && y < one.y + one.h + GAP,
+  );
+  if (!rack) return null;
+  const perSled = rack.server.chips_per_sled;
+  const chip = Math.min(perSled - 1, Math.floor((x - rack.x) / (rack.chipW + GAP)));
+  return rack.firstChip + Math.floor((y - rack.y) / (layout.row + GAP)) * perSled + chip;
+}
+
+const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
+  ArrowRight: [1, 0],
+  ArrowLeft: [-1, 0],
+  ArrowDown: [0, 1],
+  ArrowUp: [0, -1],
+};
+
+/** The next chip in the arrow's direction; null for any other key or at the edge. */
+export function moved(layout: Layout, from: number, key: string): number | null {
+  const [dx, dy] = ARROWS[key] ?? [0, 0];
+  const box = boxOf(layout, from);
+  if (!box || (dx === 0 && dy === 0)) return null;
+  const [x, y] = [box.x + box.w / 2, box.y + box.h / 2];
+  // Across the space between racks too.
+  for (let step = 2; step < 120; step += 2) {
+    const found = chipAt(layout, x + dx * (box.w / 2 + step), y + dy * (box.h / 2 + step));
+    if (found !== null && found !== from) return found;
+  }
+  return null;
 }

@@ -1,24 +1,23 @@
-import { decodePlane, type Plane } from "./planes";
+import { decodePlane, merged, type Plane } from "./planes";
+import { lengthened, type TrendPoint } from "./trend";
 import type { Incident, Job, Loop, Message, Metric, Totals } from "./types";
 
 const RETRY_MS = [500, 1000, 2000, 5000];
-const TREND_POINTS = 900;
+/** The server speaks each second; a connection silent for this long is dead without knowing it. */
+const DEAD_MS = 10_000;
+export const STALE_S = 3;
 
-export interface TrendPoint {
-  at: number;
-  supply_c: number | null;
-  return_c: number | null;
-  setpoint_c: number | null;
-  heat_w: number | null;
-}
-
-/** What the live feed has said so far; every field is replaced whole, so that views redraw. */
+/** What the live feed has said so far; every field is replaced whole, so that views redraw.
+ *  Times are on the monotonic clock, which no change of the wall clock can turn back. */
 export class Live {
   connected = $state(false);
-  lastMessageMs = $state(0);
+  nowMs = $state(performance.now());
+  heardMs = $state<number | null>(null);
+  malformed = $state(0);
   epoch = $state(0);
-  metrics = $state.raw<Metric[]>([]);
+  metrics = $state.raw<readonly Metric[]>([]);
   planes = $state.raw<ReadonlyMap<number, Plane>>(new Map());
+  planesMs = $state(0);
   loops = $state.raw<ReadonlyMap<string, Loop>>(new Map());
   trends = $state.raw<ReadonlyMap<string, readonly TrendPoint[]>>(new Map());
   jobs = $state.raw<readonly Job[]>([]);
@@ -26,11 +25,34 @@ export class Live {
   totals = $state.raw<Totals | null>(null);
   frames = $state(0);
 
+  /** Seconds since the server said anything; null before it did. */
+  readonly silenceS = $derived(this.heardMs === null ? null : (this.nowMs - this.heardMs) / 1000);
+  readonly stale = $derived(this.silenceS === null || this.silenceS > STALE_S);
+  /** Age of the heat map: planes are held back from a page that does not paint. */
+  readonly planeAgeS = $derived.by(() => {
+    const ages = [...this.planes.values()].map((plane) => plane.ageSeconds);
+    return ages.length ? Math.max(...ages) + Math.max(0, this.nowMs - this.planesMs) / 1000 : null;
+  });
+
   #socket: WebSocket | null = null;
+  #chips = 0;
   #failures = 0;
-  #ended = false;
+  #openedMs = 0;
+  #timers: number[] = [];
 
   start(): void {
+    this.#timers.push(window.setInterval(() => this.#watch(), 500));
+    this.#connect();
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+  }
+
+  #connect(): void {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/api/v1/live`, "isotherm.v1");
     socket.binaryType = "arraybuffer";
@@ -38,30 +60,46 @@ export class Live {
       this.connected = true;
       this.#failures = 0;
     };
-    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
-      this.lastMessageMs = Date.now();
-      if (typeof event.data === "string") this.#hear(JSON.parse(event.data) as Message);
-      else this.#paint(event.data);
-    };
-    socket.onclose = () => {
-      this.connected = false;
-      if (this.#ended) return;
-      const wait = RETRY_MS[Math.min(this.#failures, RETRY_MS.length - 1)] ?? 5000;
-      this.#failures += 1;
-      setTimeout(() => this.start(), wait);
-    };
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => this.#take(event.data);
+    socket.onclose = () => this.#lost(socket);
+    this.#openedMs = performance.now();
     this.#socket = socket;
   }
 
-  stop(): void {
-    this.#ended = true;
-    this.#socket?.close();
+  #lost(socket: WebSocket): void {
+    if (socket !== this.#socket) return; // given up already
+    this.connected = false;
+    this.#socket = null;
+    const wait = RETRY_MS[Math.min(this.#failures, RETRY_MS.length - 1)] ?? 5000;
+    this.#failures += 1;
+    this.#timers = [this.#timers[0] ?? 0, window.setTimeout(() => this.#connect(), wait)];
   }
 
-  #paint(buffer: ArrayBuffer): void {
-    const plane = decodePlane(buffer);
+  #watch(): void {
+    this.nowMs = performance.now();
+    const last = Math.max(this.#openedMs, this.heardMs ?? 0);
+    const socket = this.#socket;
+    if (!socket || this.nowMs - last < DEAD_MS) return;
+    this.#lost(socket);
+    socket.close();
+  }
+
+  #take(data: string | ArrayBuffer): void {
+    try {
+      if (typeof data === "string") this.#hear(JSON.parse(data) as Message);
+      else this.#see(decodePlane(data));
+    } catch {
+      this.malformed += 1; // one bad message must not hide the next good one
+      return;
+    }
+    this.heardMs = this.nowMs = performance.now();
+  }
+
+  #see(plane: Plane): void {
+    if (plane.epoch !== this.epoch) throw new Error("live frame of another fleet");
     const whole = this.planes.get(plane.metricId);
-    this.planes = new Map(this.planes).set(plane.metricId, merged(whole, plane));
+    this.planes = new Map(this.planes).set(plane.metricId, merged(whole, plane, this.#chips));
+    this.planesMs = performance.now();
     this.frames += 1;
     // The next tick is sent when this one is on its way to the screen.
     requestAnimationFrame(() => {
@@ -76,11 +114,12 @@ export class Live {
       case "hello":
         this.epoch = message.epoch;
         this.metrics = message.metrics;
+        this.#chips = message.chips;
         this.planes = new Map();
         return;
       case "loop":
         this.loops = new Map(this.loops).set(message.id, message);
-        this.trends = new Map(this.trends).set(message.id, this.#longer(message));
+        this.trends = lengthened(this.trends, message);
         return;
       case "jobs":
         this.jobs = message.items;
@@ -93,25 +132,4 @@ export class Live {
         return;
     }
   }
-
-  #longer(loop: Loop): readonly TrendPoint[] {
-    const kept = this.trends.get(loop.id) ?? [];
-    const point: TrendPoint = {
-      at: Date.parse(loop.at) / 1000,
-      supply_c: loop.cdu["supply_c"] ?? null,
-      return_c: loop.cdu["return_c"] ?? null,
-      setpoint_c: loop.setpoints["supply_c"] ?? null,
-      heat_w: loop.cdu["heat_removed_w"] ?? null,
-    };
-    return [...kept.slice(-TREND_POINTS + 1), point];
-  }
-}
-
-/** Loops send their own share of the chips; the page draws them as one plane from chip 0. */
-function merged(whole: Plane | undefined, part: Plane): Plane {
-  const length = Math.max(whole?.codes.length ?? 0, part.first + part.codes.length);
-  const codes = new Uint8Array(length).fill(255);
-  if (whole) codes.set(whole.codes);
-  codes.set(part.codes, part.first);
-  return { ...part, first: 0, codes };
 }

@@ -24,9 +24,3 @@ function colour(position: number): string {
 }
 
 export const PALETTE: readonly string[] = Array.from({ length: 256 }, (_, n) => colour(n / 255));
-
-/** `value` in `low`..`high` as a colour of the palette. */
-export function shade(value: number, low: number, high: number): string {
-  const place = Math.round(((value - low) / (high - low)) * 255);
-  return PALETTE[Math.min(Math.max(place, 0), 255)] ?? "black";
-}

@@ -12,6 +12,7 @@ export interface Plane {
   first: number;
   scale: number;
   base: number;
+  /** Age of what it shows when the server sent it. */
   ageSeconds: number;
   codes: Uint8Array;
 }
@@ -40,7 +41,19 @@ export function decodePlane(buffer: ArrayBuffer): Plane {
   };
 }
 
-/** The value behind a code; null where nothing is known. */
+/** Frames may carry a part of the fleet; the page draws one plane of `chips` from chip 0. Throws
+ *  when the part lies outside. */
+export function merged(whole: Plane | undefined, part: Plane, chips: number): Plane {
+  if (part.first + part.codes.length > chips) throw new Error("live frame is beyond the fleet");
+  if (part.codes.length === chips) return part;
+  const codes = new Uint8Array(chips).fill(NO_DATA);
+  if (whole) codes.set(whole.codes);
+  codes.set(part.codes, part.first);
+  return { ...part, first: 0, codes };
+}
+
+/** The value behind a code; null where nothing is known, infinite above the range. */
 export function valueOf(plane: Plane, code: number): number | null {
-  return code === NO_DATA ? null : code * plane.scale + plane.base;
+  if (code === NO_DATA) return null;
+  return code === ABOVE_RANGE ? Infinity : code * plane.scale + plane.base;
 }

@@ -41,17 +41,21 @@ export interface Trip {
 export interface Loop {
   id: string;
   cdu_id: string;
-  mode: string;
-  mode_reason: string;
-  at: string;
+  mode: string | null;
+  mode_reason: string | null;
+  at: string | null;
+  /** Since the server heard from the controller. */
   age_s: number | null;
+  /** Since the controller heard from the CDU. */
+  cdu_age_s: number | null;
   setpoints: Values;
   cdu: Values;
   pumps: Values[];
   trips: Trip[];
+  sensor_faults: Record<string, string>;
 }
 
-export interface Placement {
+export interface Share {
   sled_id: string;
   chips: number[];
 }
@@ -65,8 +69,25 @@ export interface Job {
   priority: number;
   state: string;
   attempt: number;
-  placement: Placement[];
+  cancel_requested: boolean;
+  placement: Share[];
   reasons: string[];
+}
+
+export interface JobWish {
+  name: string;
+  model: string;
+  chips: number;
+  tensor_parallel: number;
+}
+
+export interface Finding {
+  rule: string;
+  severity: string;
+  subject: string;
+  text: string;
+  consequence: string;
+  action: string;
 }
 
 export interface Incident {
@@ -75,12 +96,12 @@ export interface Incident {
   severity: string;
   rule: string;
   subject: string;
-  loop_id: string | null;
+  loop_id: string;
+  sled_id: string | null;
   title: string;
   opened_at: string;
-  updated_at: string;
-  resolved_at: string | null;
   acknowledged_by: string | null;
+  findings: Finding[];
   inhibited_count: number;
 }
 
@@ -91,6 +112,25 @@ export interface Chip {
   job_id: string | null;
   age_s: number | null;
   values: Values;
+}
+
+export interface Cordon {
+  reason: string;
+  since: string;
+  incident_id: string | null;
+}
+
+export interface Sled {
+  id: string;
+  age_s: number | null;
+  values: Values;
+  states: Record<string, string | null>;
+  cordon: Cordon | null;
+}
+
+export interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
 }
 
 export interface Metric {
