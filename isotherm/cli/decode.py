@@ -44,7 +44,7 @@ def decode(data: bytes, schemas: Mapping[str, Schema]) -> dict[str, Any]:
     )
     for kind, reader in kinds:
         try:
-            return {"kind": kind, **msgspec.to_builtins(reader(data))}
+            return {"kind": kind, kind: msgspec.to_builtins(reader(data))}
         except MalformedMessageError:
             continue
     try:
@@ -54,7 +54,7 @@ def decode(data: bytes, schemas: Mapping[str, Schema]) -> dict[str, Any]:
             f"{len(data)} bytes that are neither telemetry, command, acknowledgement, event "
             "nor schema"
         ) from None
-    return {"kind": "schema", "id": schema_id(data), **msgspec.to_builtins(schema)}
+    return {"kind": "schema", "id": schema_id(data), "schema": msgspec.to_builtins(schema)}
 
 
 def _frame(frame: Frame, schema: Schema | None) -> dict[str, Any]:
