@@ -24,7 +24,7 @@ from agent.options import AgentOptions
 from agent.places import agents_of, loop_of_cdu, read_device_list
 from agent.report import frame_document
 from agent.runtime import Agent, AgentRuntime
-from agent.transport import HttpTransport
+from agent.transport import HttpTransport, NoTransport
 from fleet.bus_kafka import KafkaBus, KafkaOptions
 from fleet.clock import Clock, SystemClock
 from fleet.errors import ConfigurationError, IsothermError
@@ -74,7 +74,7 @@ def agent(  # noqa: PLR0913 - one parameter a flag
         str | None, typer.Option(metavar="URL", help="The BMC of the sled or CDU.")
     ] = None,
     runtime: Annotated[
-        str | None, typer.Option(metavar="URL", help="The job runtime of the sled.")
+        str | None, typer.Option(metavar="URL", help="The job runtime of the sled, if any.")
     ] = None,
     kafka: Annotated[
         str | None, typer.Option(metavar="HOST:PORT[,...]", help="The brokers.")
@@ -171,9 +171,10 @@ def _agents(where: _Where, options: AgentOptions, clock: Clock) -> list[Agent]:
 
 
 def _sled(where: _Where, options: AgentOptions, clock: Clock) -> Agent:
-    if where.loop is None or where.runtime is None:
-        raise ConfigurationError("a sled needs --loop ID and --runtime URL")
-    bmc, runtime = HttpTransport(where.redfish or ""), HttpTransport(where.runtime)
+    if where.loop is None:
+        raise ConfigurationError("a sled needs --loop ID")
+    bmc = HttpTransport(where.redfish or "")
+    runtime = HttpTransport(where.runtime) if where.runtime else NoTransport("job runtime")
     lines = _lines(where)
     devices = SledDevices(
         lines=lines,

@@ -120,3 +120,16 @@ def refusal(status: int, body: bytes) -> str:
         if isinstance(text, str) and text:
             return f"HTTP {status}: {text[:200]}"
     return f"HTTP {status}"
+
+
+class NoTransport:
+    """Stands where a sled has no such device; whoever asks for it learns so."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:  # noqa: ARG002 - the seam's shape
+        raise NoAnswerError(f"this sled has no {self._what}")
+
+    def close(self) -> None:
+        """Nothing is held."""

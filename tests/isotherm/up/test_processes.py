@@ -31,8 +31,12 @@ def test_a_role_that_never_gets_ready_is_given_up(roles: RoleProcesses) -> None:
 def test_a_role_that_ends_later_is_noticed(roles: RoleProcesses) -> None:
     roles.start(make_role("this"))
     with pytest.raises(RoleStoppedError, match="ended with code 0"):
-        while True:
-            roles.check()
+        check_until_it_fails(roles)
+
+
+def check_until_it_fails(roles: RoleProcesses) -> None:
+    while True:
+        roles.check()
 
 
 def test_a_role_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
