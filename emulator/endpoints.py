@@ -210,7 +210,7 @@ def listen(port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno == errno.EADDRINUSE:
-            reason = "the port is in use; choose another with --port, or 0 for any free one"
+            reason = "the port is in use; choose another, or 0 for any free one"
         raise ConfigurationError(f"can not listen on {HOST} port {port}: {reason}") from error
 
 

@@ -68,7 +68,7 @@ def measure(*, cold: bool) -> dict[str, object]:
         environment.pop("VIRTUAL_ENV", None)
         log = (Path(folder) / "make.log").open("wb")
         running = subprocess.Popen(
-            ["make", "run", f"ARGS=--port {port}"],
+            ["make", "run", f"ARGS=--port {port} --emulator-port 0"],
             cwd=clone,
             env=environment,
             stdout=log,

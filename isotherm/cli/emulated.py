@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from emulator.__main__ import DEFAULT_PORT
 from emulator.faults import CATALOGUE, FaultKind
 from isotherm.cli.output import Format, every_field, show, terminal
 from isotherm.emulated import ask
@@ -12,12 +13,13 @@ console = terminal()
 Emulator = Annotated[
     str, typer.Option("--emulator", envvar="ISOTHERM_EMULATOR", help="Address of the emulator.")
 ]
+HERE = f"http://127.0.0.1:{DEFAULT_PORT}"
 
 
 def inject(
     kind: Annotated[FaultKind, typer.Argument()],
     place: Annotated[str, typer.Option(help="A chip, sled or CDU id; a pump is h1/cdu01#1.")],
-    emulator: Emulator,
+    emulator: Emulator = HERE,
     severity: Annotated[float | None, typer.Option(help="None: the kind's default.")] = None,
 ) -> None:
     """Break something."""
@@ -28,7 +30,7 @@ def inject(
 def mend(
     kind: Annotated[FaultKind, typer.Argument()],
     place: Annotated[str, typer.Option()],
-    emulator: Emulator,
+    emulator: Emulator = HERE,
 ) -> None:
     """Take a fault back."""
     ask(emulator, "DELETE", f"/faults/{kind.value}/{place.replace('#', '%23')}", None)
@@ -36,11 +38,14 @@ def mend(
 
 
 def faults(
-    emulator: Annotated[str, typer.Option(envvar="ISOTHERM_EMULATOR")] = "",
+    emulator: Emulator = HERE,
+    catalogue: Annotated[
+        bool, typer.Option("--catalogue", help="What can be broken, and how badly.")
+    ] = False,
     output: Annotated[Format, typer.Option("-o", "--output")] = Format.TABLE,
 ) -> None:
-    """What is broken now; without an emulator, what can be broken."""
-    if emulator:
+    """What is broken now."""
+    if not catalogue:
         items = ask(emulator, "GET", "/faults", None)["items"]
         show(console, items, every_field(items), output)
         return
@@ -59,7 +64,7 @@ def faults(
 
 def load(
     ratio: Annotated[float, typer.Argument(help="Of what the running replicas can serve.")],
-    emulator: Emulator,
+    emulator: Emulator = HERE,
 ) -> None:
     """Set how much the emulated users ask for."""
     ask(emulator, "PUT", "/load", {"load_ratio": ratio})

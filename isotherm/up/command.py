@@ -11,6 +11,7 @@ from rich.console import Console
 from api.options import ApiOptions
 from controller.notify.deliver import DeliverySettings
 from controller.options import ControllerOptions
+from emulator.__main__ import DEFAULT_PORT
 from emulator.options import EmulatorOptions
 from fleet.clock import SystemClock
 from fleet.errors import ConfigurationError
@@ -27,7 +28,7 @@ def up(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the dashboard and API.")] = 8080,
     emulator_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of the emulated devices; 0 takes a free one.")
-    ] = 0,
+    ] = DEFAULT_PORT,
     load: Annotated[
         float, typer.Option(help="Arrivals over what the running replicas can serve, 0 to 2.")
     ] = 0.6,

@@ -12,7 +12,7 @@ from api.app import create_app
 from api.client import ApiClient
 from api.server import ApiServer
 from controller.store import Store
-from emulator.endpoints import EmulatorServer
+from emulator.endpoints import EmulatorServer, listen
 from fleet.bus_kafka import KafkaBus, KafkaOptions
 from fleet.clock import Clock
 from isotherm.up.demo import submit_demo_jobs
@@ -29,16 +29,18 @@ READY_TIMEOUT_S = 30.0
 def run_embedded(plan: UpPlan, console: Console, clock: Clock, stop: threading.Event) -> None:
     """All roles in this process, until `stop`."""
     progress = Progress(console, clock)
-    # A taken port is told before anything else is built.
-    with listening(plan.api.host, plan.api.port), ExitStack() as stack:
+    with ExitStack() as stack:
+        # A taken port is told before anything else is built.
+        stack.enter_context(listening(plan.api.host, plan.api.port))
+        listener = stack.enter_context(listen(plan.emulator_port))
         with progress.step(f"building the hall: {plan.fleet_map.chips} chips"):
             datacenter = EmbeddedDatacenter(plan.embedded, plan.fleet_map, clock)
             stack.callback(datacenter.close)
         devices = EmulatorServer(
             datacenter.world,
             datacenter.devices,
-            port=plan.emulator_port,
             alive=lambda: datacenter.emulator.running,
+            listener=listener,
         )
         app = create_app(plan.api, plan.fleet_map, datacenter.store, datacenter.bus, clock)
         server = ApiServer(app, plan.api)
@@ -144,7 +146,7 @@ def welcome(
             with progress.step("submitting jobs"):
                 submit_demo_jobs(client)
     console.print(f"\n  dashboard  [bold]{api}[/bold]")
-    console.print(f"  devices    {devices}  (isotherm inject --emulator {devices} ...)")
+    console.print(f"  devices    {devices}")
     console.print("  Ctrl-C stops everything.\n")
 
 

@@ -19,6 +19,7 @@ def test_ctrl_c_takes_everything_down_within_5_seconds(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "isotherm", "up", "--port", str(port)),
+            *("--emulator-port", "0"),
             *("--state-dir", str(tmp_path)),
         ],
         stdout=subprocess.PIPE,
