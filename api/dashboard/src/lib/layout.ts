@@ -73,7 +73,7 @@ export function layOut(fleet: Fleet, width: number): Layout {
   return { racks, width, height: Math.max(1, y + tallest), row, gutter, chips: fleet.chips };
 }
 
-function rackOf(layout: Layout, index: number): Rack | undefined {
+export function rackOf(layout: Layout, index: number): Rack | undefined {
   return layout.racks.find(
     (rack) => index >= rack.firstChip && index < rack.firstChip + chipsOf(rack.server) / rack.server.racks,
   );

@@ -19,23 +19,18 @@ export const Shade = { BUSY: 0, IDLE: 1 } as const;
 export function peerMedians(codes: Uint8Array, held: Uint16Array): Int16Array {
   const groups = held.reduce((most, group) => Math.max(most, group), 0) + 1;
   const counts = new Uint32Array(groups * 256);
-  const totals = new Uint32Array(groups);
-  codes.forEach((code, chip) => {
-    if (code >= ABOVE_RANGE) return;
-    const group = held[chip] ?? 0;
-    counts[group * 256 + code]! += 1;
-    totals[group]! += 1;
-  });
-  return Int16Array.from(totals, (total, group) => {
-    if (total < PEERS_MIN) return -1;
-    let seen = 0;
-    let code = -1;
-    while (seen * 2 < total) {
-      code += 1;
-      seen += counts[group * 256 + code] ?? 0;
-    }
-    return code;
-  });
+  for (let chip = 0; chip < codes.length; chip += 1) {
+    const code = codes[chip] ?? NO_DATA;
+    if (code < ABOVE_RANGE) counts[(held[chip] ?? 0) * 256 + code]! += 1;
+  }
+  return Int16Array.from({ length: groups }, (_, group) => middleOf(counts.subarray(group * 256, group * 256 + 256)));
+}
+
+function middleOf(counts: Uint32Array): number {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  if (total < PEERS_MIN) return -1;
+  let seen = 0;
+  return counts.findIndex((count) => (seen += count) * 2 >= total);
 }
 
 function markOf(code: number, median: number, step: number, limit: [number, number]): Mark {
@@ -49,19 +44,27 @@ function markOf(code: number, median: number, step: number, limit: [number, numb
 
 /** For each chip `mark << 8 | shade`. */
 export function looksOf(plane: Plane, metric: Metric, held: Uint16Array, mode: Mode): Uint16Array {
-  const medians = peerMedians(plane.codes, held);
+  const { codes } = plane;
+  const medians = peerMedians(codes, held);
   const step = (PEER_BAND[metric.name] ?? Infinity) / plane.scale;
   const fixed = CHIP_LIMITS[metric.name];
-  // A code stands for everything that rounds to it, so half a code below the limit counts.
   const limit: [number, number] = fixed
     ? [codeOf(plane, fixed.warning), codeOf(plane, fixed.critical)]
     : [ABOVE_RANGE, 256];
-  return Uint16Array.from(plane.codes, (code, chip) => {
-    const group = held[chip] ?? 0;
-    const mark = markOf(code, medians[group] ?? -1, step, limit);
-    if (mode === "absolute") return (mark << 8) | Math.min(code, 255);
-    return (mark << 8) | (group === 0 ? Shade.IDLE : Shade.BUSY);
+  // Every answer there can be, once: chips are many, groups and codes few.
+  const answers = new Uint16Array(medians.length * 256);
+  medians.forEach((median, group) => {
+    const calm = group === 0 ? Shade.IDLE : Shade.BUSY;
+    for (let code = 0; code < 256; code += 1) {
+      const shade = mode === "absolute" ? code : calm;
+      answers[group * 256 + code] = (markOf(code, median, step, limit) << 8) | shade;
+    }
   });
+  const looks = new Uint16Array(codes.length);
+  for (let chip = 0; chip < codes.length; chip += 1) {
+    looks[chip] = answers[(held[chip] ?? 0) * 256 + (codes[chip] ?? NO_DATA)] ?? 0;
+  }
+  return looks;
 }
 
 function codeOf(plane: Plane, value: number): number {
