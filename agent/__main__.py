@@ -114,7 +114,7 @@ def agent(  # noqa: PLR0913 - one parameter a flag
                 state_dir=directory,
                 period_s=period,
                 ecc_semantics=ecc,
-                readers=8 if devices else 1,
+                readers=4 if devices else 1,
             )
             options.validate()
             if once:

@@ -1,3 +1,4 @@
+import socket
 import time
 from collections.abc import Iterator
 
@@ -205,3 +206,10 @@ def test_stop_ends_open_streams_within_five_seconds() -> None:
         assert time.monotonic() - started_s < 5.0
         assert list(lines) == []
     served.client.close()
+
+
+def test_answers_are_not_held_up_by_delayed_acknowledgements() -> None:
+    with listen(0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
