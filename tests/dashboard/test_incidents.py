@@ -10,7 +10,7 @@ from tests.dashboard.site import Opened, Site
 
 pytestmark = pytest.mark.chromium
 INCIDENT_MS = 40_000
-SEVERITY = 0.9
+SEVERITY = 0.94
 GREY_SPREAD = 12
 """Channels of a grey lie this close together."""
 
@@ -28,7 +28,7 @@ def blocked(site: Site) -> Iterator[str]:
 
 
 def test_a_fault_becomes_an_incident_that_a_person_takes_by_keyboard(
-    opened: Opened, site: Site, blocked: str
+    blocked: str, opened: Opened, site: Site
 ) -> None:
     """Fails when an incident is told by colour alone, without what to do, when the wrong chip is
     coloured, when the keyboard can not reach it, or when the name does not go with it."""
