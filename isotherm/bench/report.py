@@ -94,12 +94,11 @@ def print_table(console: Console, suite: str, cases: Sequence[Case]) -> None:
     for case in cases:
         if case.reason:
             table.add_row(case.id, case.title, "", f"not run: {case.reason}", "", "no")
-        for name, value in case.metrics.items():
+        for row, (name, value) in enumerate(case.metrics.items()):
             operator, bound = case.target.get(name, ("", 0.0))
             held = _holds(value, operator, bound) if operator else None
             table.add_row(
-                case.id,
-                case.title,
+                *((case.id, case.title) if row == 0 else ("", "")),
                 name,
                 f"{value:.4g}",
                 f"{operator} {bound:g}" if operator else "",
