@@ -101,5 +101,6 @@ def test_the_table_has_the_values_of_the_map(opened: Opened) -> None:
     rows = page.get_by_test_id("chip-table").locator("tbody tr")
     expect(rows).to_have_count(36)
     expect(rows.first).to_contain_text("°C")
+    expect(page.get_by_label("UltraServer")).to_have_value("h1/us01")
     page.get_by_label("UltraServer").select_option("h1/us02")
     expect(rows.first).to_contain_text("h1/us02/r1/s01")
