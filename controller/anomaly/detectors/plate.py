@@ -29,6 +29,8 @@ class PlateSettings:
     """Rise and power are averaged over this: the plate lags the power by about 3 s."""
     least_power_w: float = 350.0
     """Below it a die sensor's 2..3 K of offset drowns the rise."""
+    steady_ratio: float = 0.3
+    """Power this far from its average is a step: the rise lags it, so the quotient misleads."""
     least_peers: int = 4
     """Chips at work that a loop needs for a judgement."""
     warning_ratio: float = 1.3
@@ -73,6 +75,7 @@ class PlateDetector:
         chips = fleet_map.chips
         self._rise_k = np.full(chips, np.nan)
         self._power_w = np.full(chips, np.nan)
+        self._steady = np.zeros(chips, np.bool_)
         self._ticks = np.zeros(chips, np.int32)
         self._firing = np.zeros(chips, np.bool_)
         self._at_unix_ns: int | None = None
@@ -101,10 +104,12 @@ class PlateDetector:
         self._rise_k = _averaged(self._rise_k, np.where(fresh, rise, np.nan), share)
         power = np.where(fresh, snapshot.chip["power_w"], np.nan)
         self._power_w = _averaged(self._power_w, power, share)
+        step_w = np.abs(power - self._power_w)
+        self._steady = step_w <= self._settings.steady_ratio * self._power_w
 
     def _resistance_k_per_w(self) -> Values:
-        """NaN for chips that do not work hard enough to tell."""
-        working = self._power_w >= self._settings.least_power_w
+        """NaN for chips that do not work hard, or not evenly, enough to tell."""
+        working = (self._power_w >= self._settings.least_power_w) & self._steady
         return np.where(working, self._rise_k / np.where(working, self._power_w, 1.0), np.nan)
 
     def _against_loop(self, resistance: Values) -> tuple[Values, BoolArray]:

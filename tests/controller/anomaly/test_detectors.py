@@ -150,6 +150,19 @@ def test_idle_chips_are_not_judged() -> None:
     assert watch(fleet, PlateDetector(fleet.fleet_map), 40) == []
 
 
+def test_a_chip_whose_job_just_left_is_not_blocked() -> None:
+    """Its power is gone at once, its warmth is not; the rest of its sled is idle already."""
+    fleet = SpokenFleet(every_sled={"power_w": 800.0, "junction_c": 67.0})
+    fleet.sled = {SLED: {"power_w": {0: 190.0, 1: 190.0, 2: 800.0, 3: 190.0}, "junction_c": 67.0}}
+    detector = PlateDetector(fleet.fleet_map)
+    assert watch(fleet, detector, 40) == []
+    for second in range(30):
+        junction_c = 46.0 + 21.0 * 0.9**second
+        powers: dict[int, float] = dict.fromkeys(range(4), 190.0)
+        fleet.sled = {SLED: {"power_w": powers, "junction_c": junction_c}}
+        assert watch(fleet, detector, 1) == []
+
+
 def test_chips_with_more_power_than_others_are_not_blocked() -> None:
     fleet = SpokenFleet(every_sled={"power_w": 400.0, "junction_c": 53.6})
     fleet.sled = {SLED: {"power_w": {2: 1000.0}, "junction_c": {2: 74.0}}}
