@@ -21,6 +21,8 @@ class Unit:
 UNITS: Final = (
     Unit(suffix="_per_s", prometheus="_per_second", additive=True),
     Unit(suffix="_bytes", prometheus="_bytes", additive=True),
+    # A name that ends in _count would be taken for a part of a histogram.
+    Unit(suffix="_count", prometheus="", additive=True),
     Unit(suffix="_ratio", prometheus="_ratio"),
     Unit(suffix="_lpm", prometheus="_liters_per_minute", additive=True),
     Unit(suffix="_kpa", prometheus="_pascals", factor=kpa_to_pa(1.0)),

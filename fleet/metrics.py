@@ -108,6 +108,7 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     _row(_SLED, _G, _N, "execution_latency_p99_s", (0, 3600), "99th percentile of the same."),
     _row(_SLED, _G, _N, "vcpu_usage_ratio", (0, 1), "Host CPU in use."),
     _row(_SLED, _G, _N, "memory_used_bytes", (0, 1e14), "Host memory in use."),
+    _row(_SLED, _G, _N, "neuron_runtimes_count", (0, 1024), "Processes that hold NeuronCores."),
     _row(_SLED, _C, _N, "executions_completed_total", (0, _BIG), "Executions that completed."),
     _row(_SLED, _C, _N, "execution_errors_total", (0, _BIG), "Executions that failed."),
     _row(_CDU, _G, _R, "supply_c", (-10, 90), "Coolant sent to the racks."),

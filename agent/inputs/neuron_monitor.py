@@ -162,6 +162,7 @@ class NeuronMonitorInput:
     def _values(self, now_s: float) -> dict[Key, float]:
         values: dict[Key, float] = {}
         if now_s <= self._listed_until_s:
+            values["neuron_runtimes_count", 0] = float(len(self._runtimes))
             for name in _SHARED:
                 self._add_shared(values, name, now_s)
         for held in self._system.values():

@@ -16,6 +16,7 @@ from controller.placement.job import (
     Start,
     Stop,
 )
+from controller.placement.lost import Why, lost_shares
 from controller.placement.room import Room
 from controller.placement.score import best_server
 from controller.placement.settings import PlacementSettings
@@ -40,7 +41,12 @@ def plan(
     kinds = frozenset(us.fanout for us in snapshot.fleet_map.ultraservers)
     stops = tuple(_stop(job) for job in queue if job.cancel_requested and _holds(job))
     search = _Search(room, settings)
-    moves = [_move(job, search, by) for job in queue if (by := _moved_by(job, cordons)) is not None]
+    lost = lost_shares(snapshot, queue, settings)
+    moves = [
+        _move(job, search, why)
+        for job in queue
+        if (why := _moved_by(job, cordons) or lost.get(job.id)) is not None
+    ]
     starts: list[Start] = []
     waiting: list[Job] = []
     rejects: dict[str, str] = {}
@@ -121,23 +127,26 @@ def _stop(job: Job) -> Stop:
     )
 
 
-def _moved_by(job: Job, cordons: Mapping[str, Cordon]) -> Cordon | None:
+def _moved_by(job: Job, cordons: Mapping[str, Cordon]) -> Why | None:
     """The cordon of an incident that drives a job away."""
     if not _holds(job) or job.cancel_requested or job.placement is None:
         return None
     found = (cordons.get(sled_id) for sled_id in job.placement.sled_ids)
-    return next((cordon for cordon in found if cordon and cordon.incident_id), None)
+    cordon = next((cordon for cordon in found if cordon and cordon.incident_id), None)
+    if cordon is None or cordon.incident_id is None:
+        return None
+    return Why(reason=f"{cordon.sled_id} is cordoned: {cordon.reason}", cause=cordon.incident_id)
 
 
-def _move(job: Job, search: "_Search", cordon: Cordon) -> Move:
+def _move(job: Job, search: "_Search", why: Why) -> Move:
     assert job.placement is not None
     return Move(
         job_id=job.id,
         attempt=job.attempt + 1,
         origin=job.placement,
         to=search.place(job),
-        reason=f"{cordon.sled_id} is cordoned: {cordon.reason}",
-        cause=cordon.incident_id or job.id,
+        reason=why.reason,
+        cause=why.cause,
     )
 
 

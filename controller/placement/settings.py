@@ -14,5 +14,9 @@ class PlacementSettings:
     """Racks are specified for a supply of up to 45 °C (GB300, Vera Rubin)."""
     heat_step_k: float = 2.0
     """Estimate: UltraServers whose mean junctions differ by less are equally cool."""
+    lost_share_s: float = 20.0
+    """Estimate: a share that its sled does not show so long after the start has ended. A runtime
+    shows up in the second after it was started.
+    """
     servers_explained: int = 3
     """So many UltraServers are named in the reasons of a job that waits."""

@@ -123,6 +123,7 @@ def test_the_documented_sample_is_understood() -> None:
             ("execution_latency_p99_s", 0): 0.0061,
             ("vcpu_usage_ratio", 0): 0.14,
             ("memory_used_bytes", 0): 61203283968,
+            ("neuron_runtimes_count", 0): 1.0,
         }
     )
     assert samples.counters == {

@@ -34,7 +34,13 @@ def running(job: Job, *shares: tuple[str, tuple[int, ...]]) -> Job:
         ultraserver_id="/".join(shares[0][0].split("/")[:2]),
         shares=tuple(Share(sled_id=sled, chips=chips) for sled, chips in shares),
     )
-    return replace(job, state=JobState.RUNNING, attempt=1, placement=placement)
+    return replace(
+        job,
+        state=JobState.RUNNING,
+        state_since_unix_ns=START_UNIX_NS,
+        attempt=1,
+        placement=placement,
+    )
 
 
 def full_sleds(name: str, server: str, sleds: range) -> Job:
@@ -177,6 +183,44 @@ def test_an_incidents_cordon_moves_the_job_and_a_persons_does_not() -> None:
     assert move.to is not None
     assert SLED not in move.to.sled_ids
     assert (move.attempt, move.cause) == (2, "inc-1")
+
+
+def test_a_share_that_its_sled_no_longer_shows_is_started_anew() -> None:
+    """A host that was restarted runs nothing, whatever was acknowledged before."""
+    fleet = SpokenFleet(every_sled={"neuron_runtimes_count": 1.0})
+    job = running(make_job("a", 4), (SLED, (0, 1, 2, 3)))
+    idle: dict[int, float] = dict.fromkeys(range(4), 0.0)
+    gone: Wanted = {"neuron_runtimes_count": 0.0, "neuroncore_utilization_ratio": idle}
+    for _ in range(30):
+        snapshot = fleet.tick()
+    assert propose(snapshot, job).moves == ()
+    fleet.sled = {SLED: gone}
+    [move] = propose(fleet.tick(), job).moves
+    assert (move.attempt, move.reason) == (2, f"{SLED} no longer runs its share")
+    assert move.cause.startswith(SLED)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"neuron_runtimes_count": 0.0, "neuroncore_utilization_ratio": {0: 0.4}},
+        {"neuron_runtimes_count": float("nan"), "neuroncore_utilization_ratio": {0: 0.0}},
+        {"neuron_runtimes_count": 1.0, "neuroncore_utilization_ratio": {0: 0.0}},
+    ],
+)
+def test_one_witness_alone_moves_no_job(shown: Wanted) -> None:
+    fleet = SpokenFleet(sled={SLED: shown})
+    for _ in range(30):
+        snapshot = fleet.tick()
+    assert propose(snapshot, running(make_job("a", 1), (SLED, (0,)))).moves == ()
+
+
+def test_a_share_has_time_to_show_up() -> None:
+    idle: dict[int, float] = dict.fromkeys(range(4), 0.0)
+    gone: Wanted = {"neuron_runtimes_count": 0.0, "neuroncore_utilization_ratio": idle}
+    fleet = SpokenFleet(sled={SLED: gone})
+    job = running(make_job("a", 4), (SLED, (0, 1, 2, 3)))
+    assert propose(fleet.tick(), job).moves == ()
 
 
 def test_a_move_without_a_place_stops_the_job() -> None:
