@@ -9,31 +9,39 @@ from controller.anomaly.rules import THRESHOLDS
 from tests.dashboard.site import Opened, Site
 
 pytestmark = pytest.mark.chromium
-SAMPLES = 4
+ROUNDS = 12
 
 
 def test_every_drawn_value_is_the_measured_one_within_a_code_step(
     opened: Opened, site: Site
 ) -> None:
-    """Within a code step; fails on a wrong header field, scale, base, or order of the chips."""
+    """Fails on a wrong header field, scale, base, or order of the chips."""
     opened.page.get_by_test_id("metric").select_option("power_w")
     opened.wait_until(lambda: opened.probe("h1/us01/r1/s01/c0")["scale"] > 1, "planes of power")
-    said: dict[str, list[float]] = {}
-    for _ in range(SAMPLES):
-        # The page trails the API by up to a tick on either side: what was said meanwhile counts.
-        for chip in site.api.chips():
-            said.setdefault(chip["id"], []).append(chip["values"]["power_w"])
-        opened.page.wait_for_timeout(700)
-    probes = opened.page.evaluate("ids => ids.map(id => window.__fleet.probe(id))", list(said))
-    for chip in site.api.chips():
-        said[chip["id"]].append(chip["values"]["power_w"])
-    wrong = {
-        chip_id: (probe["value"], values)
-        for (chip_id, values), probe in zip(said.items(), probes, strict=True)
-        if not min(values) - probe["scale"] <= probe["value"] <= max(values) + probe["scale"]
-    }
+    # A tick may come between the two readings; one round in which none did is enough, and a value
+    # that is drawn wrong is wrong in every round.
+    rounds = [drawn_wrong(opened, site) for _ in range(ROUNDS)]
+    assert min(rounds, key=len) == {}
+
+
+def drawn_wrong(opened: Opened, site: Site) -> dict[str, tuple[float, list[float]]]:
+    """Chips drawn otherwise than the API said just before or just after, with both."""
+    before = powers(site)
+    probes = opened.page.evaluate("ids => ids.map(id => window.__fleet.probe(id))", list(before))
+    after = powers(site)
     assert len(probes) == 288
-    assert not wrong
+    opened.page.wait_for_timeout(230)
+    return {
+        chip: (probe["value"], [before[chip], after[chip]])
+        for chip, probe in zip(before, probes, strict=True)
+        if not min(before[chip], after[chip]) - probe["scale"]
+        <= probe["value"]
+        <= max(before[chip], after[chip]) + probe["scale"]
+    }
+
+
+def powers(site: Site) -> dict[str, float]:
+    return {chip["id"]: chip["values"]["power_w"] for chip in site.api.chips()}
 
 
 def test_the_map_follows_a_change_of_metric(opened: Opened, site: Site) -> None:
