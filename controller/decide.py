@@ -20,6 +20,7 @@ from controller.placement import reconcile
 from controller.placement.job import Cordon, Job
 from controller.placement.share import PlacementEffect, ShareAck
 from controller.state.snapshot import FleetSnapshot
+from controller.store.guards import GuardReset
 from fleet.clock import NS_PER_S
 from thermal.control.interlock import InterlockState, Trip
 
@@ -33,6 +34,8 @@ class Desired:
     acks: tuple[Acknowledgement, ...] = ()
     resets: tuple[TripReset, ...] = ()
     reset_numbers: tuple[int, ...] = ()
+    guard_resets: tuple[tuple[int, GuardReset], ...] = ()
+    """With their numbers in the store; for the sleds' agents, which decide."""
     orders: Mapping[str, ManualOrder] = field(default_factory=dict)
     """By loop id: loops that a person steers."""
 

@@ -24,11 +24,12 @@ from controller.placement.job import Job, JobState
 from controller.placement.share import JobChanged, SendShare, ShareAck, ShareAction
 from controller.store import Store, Transaction
 from controller.store.audit import AuditEntry
+from controller.store.guards import GuardReset
 from controller.store.incidents import IncidentEvent
 from controller.store.leadership import Leadership
 from fleet.bus import Bus
 from fleet.clock import NS_PER_S, Clock
-from fleet.commands import Ack, Action, Command, StartJob, encode
+from fleet.commands import Ack, Action, Command, ResetGuard, StartJob, encode
 from fleet.errors import StoreError
 from fleet.events import Event, EventKind, encode_event
 from fleet.topics import COMMANDS, EVENTS
@@ -99,6 +100,7 @@ class Effects:
             or judgement.incident_effects
             or judgement.placement_effects
             or desired.reset_numbers
+            or desired.guard_resets
         ):
             return 0
         if not self._leadership.held():
@@ -106,8 +108,7 @@ class Effects:
         facts: list[_Fact] = []
         with self._store.begin() as tx:
             self._check_leases(tx)
-            if desired.reset_numbers:
-                tx.interlocks.take(desired.reset_numbers, at_unix_ns=self._clock.unix_ns())
+            self._take_resets(tx, desired)
             for cooling in self._unwritten:
                 facts += self._write_cooling(tx, cooling)
             told = 0
@@ -117,12 +118,27 @@ class Effects:
                 told += notified
             facts += self._write_jobs(tx, judgement, desired)
         self._unwritten.clear()
+        for number, reset in desired.guard_resets:
+            self._reset_guard(number, reset)
         for share in judgement.placement_effects:
             if isinstance(share, SendShare):
                 self._send_share(share)
         for fact in facts:
             self._tell(fact)
         return told
+
+    def _take_resets(self, tx: Transaction, desired: Desired) -> None:
+        at_unix_ns = self._clock.unix_ns()
+        if desired.reset_numbers:
+            tx.interlocks.take(desired.reset_numbers, at_unix_ns=at_unix_ns)
+        if desired.guard_resets:
+            numbers = [number for number, _ in desired.guard_resets]
+            tx.guards.take(numbers, at_unix_ns=at_unix_ns)
+
+    def _reset_guard(self, number: int, reset: GuardReset) -> None:
+        action = ResetGuard(actor=reset.actor, reason=reset.reason)
+        cause = f"guard reset {number}"
+        self._command(reset.sled_id, action, cause, self._options.job_command_s, label="guard")
 
     def _check_leases(self, tx: Transaction) -> None:
         """Locks the leases' rows until the transaction ends: nobody takes over meanwhile."""

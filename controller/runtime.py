@@ -229,6 +229,7 @@ class ControllerRuntime:
                     acks=tuple(tx.incidents.waiting_acks()),
                     resets=tuple(reset for _, reset in resets),
                     reset_numbers=tuple(number for number, _ in resets),
+                    guard_resets=tuple(tx.guards.waiting()),
                 )
         except StoreError as error:
             self._store_away(error)

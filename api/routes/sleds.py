@@ -8,9 +8,11 @@ from api.pagination import Paged
 from api.places import look
 from api.routes.parameters import FleetId
 from api.schemas.cordons import CordonIn
+from api.schemas.guards import GuardResetIn
 from api.schemas.page import Page
 from api.schemas.sleds import SledOut
 from controller.placement.job import Cordon
+from controller.store.guards import GuardReset
 
 router = APIRouter(prefix="/sleds", tags=["fleet"])
 
@@ -55,6 +57,23 @@ def uncordon(sled_id: FleetId, desk: AtDesk, request: Request) -> None:
             record(desk, transaction, wish, request)
     if lifted:
         nudge(desk, wish, request)
+
+
+@router.post(
+    "/{sled_id:path}/guard/reset",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Ask for what a sled's guard has latched to be lifted",
+)
+def reset_guard(sled_id: FleetId, body: GuardResetIn, desk: AtDesk, request: Request) -> SledOut:
+    """The sled's agent lifts it, and powers the sled on, unless the danger is still measured."""
+    row = desk.fleet_map.sled(sled_id)
+    wish = Wish(action="reset_guard", subject=sled_id, actor=body.actor, reason=body.reason)
+    order = GuardReset(sled_id=sled_id, actor=body.actor, reason=body.reason)
+    with desk.store.begin() as transaction:
+        transaction.guards.request(order, at_unix_ns=desk.clock.unix_ns())
+        record(desk, transaction, wish, request)
+    nudge(desk, wish, request)
+    return look(desk.fleet_map, desk.live, desk.store).sled(row)
 
 
 @router.get("/{sled_id:path}", summary="One sled")

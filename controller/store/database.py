@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from controller.store.audit import Audit
 from controller.store.cordons import Cordons
 from controller.store.engine import WRITES, open_engine, parse_url, place_of
+from controller.store.guards import Guards
 from controller.store.idempotency import Idempotency
 from controller.store.incidents import Incidents
 from controller.store.interlocks import Interlocks
@@ -64,6 +65,10 @@ class Transaction:
     @cached_property
     def interlocks(self) -> Interlocks:
         return Interlocks(self._connection)
+
+    @cached_property
+    def guards(self) -> Guards:
+        return Guards(self._connection)
 
     @cached_property
     def idempotency(self) -> Idempotency:

@@ -169,6 +169,17 @@ INTERLOCK_RESETS: Final = Table(
     Column("taken_at_unix_ns", _BIG, nullable=True, index=True),
 )
 
+GUARD_RESETS: Final = Table(
+    "guard_resets",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=True),
+    Column("sled_id", _ID, nullable=False),
+    Column("actor", _ID, nullable=False),
+    Column("reason", Text(), nullable=False),
+    Column("requested_at_unix_ns", _BIG, nullable=False),
+    Column("taken_at_unix_ns", _BIG, nullable=True, index=True),
+)
+
 AUDIT: Final = Table(
     "audit",
     METADATA,

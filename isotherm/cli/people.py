@@ -251,6 +251,19 @@ def uncordon(sled: str, api: Api = DEFAULT_API) -> None:
     console.print(f"sled {sled} uncordoned")
 
 
+@app.command("reset-guard")
+def reset_guard(
+    sled: str,
+    reason: Annotated[str, typer.Option()],
+    actor: Actor = "operator",
+    api: Api = DEFAULT_API,
+) -> None:
+    """Lift what a sled's own guard has latched, and power it on."""
+    with ApiClient(api) as client:
+        client.reset_guard(sled, reason=reason, actor=actor)
+    console.print(f"the guard of {sled} is asked to let go")
+
+
 @app.command()
 def reset(
     loop: str,

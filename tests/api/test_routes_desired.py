@@ -186,3 +186,16 @@ def test_a_wish_is_kept_when_the_nudge_is_lost(api: Running) -> None:
     job = api.client.submit(name="a", model="m", chips=4)
     assert api.client.job(job["id"])["state"] == "pending"
     assert api.desk.counters.nudges_failed == 1
+
+
+def test_a_guard_reset_waits_for_the_controller_and_is_audited(api: Running) -> None:
+    api.client.reset_guard("h1/us01/r1/s01", reason="dry again", actor="ana")
+    with api.store.read() as transaction:
+        [(number, reset)] = transaction.guards.waiting()
+        (entry,) = transaction.audit.newest()
+    assert (reset.sled_id, reset.actor, reset.reason) == ("h1/us01/r1/s01", "ana", "dry again")
+    assert (entry.action, entry.actor) == ("reset_guard", "ana")
+    with api.store.begin() as transaction:
+        transaction.guards.take([number], at_unix_ns=AT_UNIX_NS)
+    with api.store.read() as transaction:
+        assert transaction.guards.waiting() == []

@@ -33,6 +33,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sled_id", name=op.f("pk_cordons")),
     )
     op.create_table(
+        "guard_resets",
+        sa.Column("id", _BIG, autoincrement=True, nullable=False),
+        sa.Column("sled_id", sa.String(length=200), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("requested_at_unix_ns", _BIG, nullable=False),
+        sa.Column("taken_at_unix_ns", _BIG, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_guard_resets")),
+    )
+    op.create_index(
+        op.f("ix_guard_resets_taken_at_unix_ns"),
+        "guard_resets",
+        ["taken_at_unix_ns"],
+        unique=False,
+    )
+    op.create_table(
         "idempotency_keys",
         sa.Column("key", sa.String(length=200), nullable=False),
         sa.Column("request", sa.String(length=64), nullable=False),
