@@ -77,8 +77,8 @@ class ApiClient:
         body = {"reason": reason, "actor": actor}
         return self._document("PUT", _path("sleds", sled_id, "cordon"), body=body)
 
-    def uncordon(self, sled_id: str) -> None:
-        self._answer("DELETE", _path("sleds", sled_id, "cordon"))
+    def uncordon(self, sled_id: str, *, actor: str = "api") -> None:
+        self._answer("DELETE", _path("sleds", sled_id, "cordon"), query={"actor": actor})
 
     def reset_guard(self, sled_id: str, *, reason: str, actor: str = "api") -> Document:
         body = {"reason": reason, "actor": actor}

@@ -11,6 +11,7 @@ from api.schemas.cordons import CordonIn
 from api.schemas.guards import GuardResetIn
 from api.schemas.page import Page
 from api.schemas.sleds import SledOut
+from api.schemas.values import Name
 from controller.placement.job import Cordon
 from controller.store.guards import GuardReset
 
@@ -47,10 +48,12 @@ def cordon(sled_id: FleetId, body: CordonIn, desk: AtDesk, request: Request) -> 
     status_code=HTTPStatus.NO_CONTENT,
     summary="Let new work onto a sled again",
 )
-def uncordon(sled_id: FleetId, desk: AtDesk, request: Request) -> None:
+def uncordon(
+    sled_id: FleetId, desk: AtDesk, request: Request, actor: Annotated[Name, Query()] = "api"
+) -> None:
     """Nothing happens when it is not cordoned."""
     desk.fleet_map.sled(sled_id)
-    wish = Wish(action="uncordon", subject=sled_id)
+    wish = Wish(action="uncordon", subject=sled_id, actor=actor)
     with desk.store.begin() as transaction:
         lifted = transaction.cordons.lift(sled_id)
         if lifted:

@@ -244,10 +244,10 @@ def cordon(
 
 
 @app.command()
-def uncordon(sled: str, api: Api = DEFAULT_API) -> None:
+def uncordon(sled: str, actor: Actor = "operator", api: Api = DEFAULT_API) -> None:
     """Let jobs onto a sled again."""
     with ApiClient(api) as client:
-        client.uncordon(sled)
+        client.uncordon(sled, actor=actor)
     console.print(f"sled {sled} uncordoned")
 
 

@@ -127,9 +127,9 @@ def test_cordon_and_uncordon(api: Running) -> None:
     assert cordoned["cordon"]["reason"] == "swap"
     assert cordoned["cordon"]["incident_id"] is None
     assert api.client.sled(SLED)["cordon"] == cordoned["cordon"]
-    api.client.uncordon(SLED)
-    api.client.uncordon(SLED)
+    api.client.uncordon(SLED, actor="ben")
+    api.client.uncordon(SLED, actor="ben")
     assert api.client.sled(SLED)["cordon"] is None
     with api.store.read() as transaction:
-        actions = [entry.action for entry in transaction.audit.newest()]
-    assert actions == ["uncordon", "cordon"]
+        acts = [(entry.action, entry.actor) for entry in transaction.audit.newest()]
+    assert acts == [("uncordon", "ben"), ("cordon", "ana")]

@@ -60,8 +60,11 @@ export const acknowledge = (id: string, actor: string): Promise<unknown> =>
 export const cordon = (sled: string, reason: string, actor: string): Promise<unknown> =>
   send("PUT", `/api/v1/sleds/${sled}/cordon`, { reason, actor });
 
-export const uncordon = (sled: string): Promise<unknown> =>
-  ask(`/api/v1/sleds/${sled}/cordon`, { method: "DELETE" });
+export const uncordon = (sled: string, actor: string): Promise<unknown> =>
+  ask(`/api/v1/sleds/${sled}/cordon?actor=${encodeURIComponent(actor)}`, { method: "DELETE" });
+
+export const resetGuard = (sled: string, reason: string, actor: string): Promise<unknown> =>
+  send("POST", `/api/v1/sleds/${sled}/guard/reset`, { reason, actor });
 
 export const resetTrips = (loop: string, reason: string, actor: string): Promise<unknown> =>
   send("POST", `/api/v1/loops/${loop}/reset`, { reason, actor });
