@@ -2,11 +2,20 @@
 
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from isotherm.__main__ import main, with_json_value
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """The command sets up the process's log on the standard error that the test captures."""
+    yield
+    structlog.reset_defaults()
 
 
 def run(
