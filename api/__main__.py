@@ -23,7 +23,12 @@ _log = structlog.get_logger("api")
 def run(
     kafka: Annotated[str, typer.Option(help="Kafka brokers, HOST:PORT[,HOST:PORT...].")],
     database: Annotated[
-        str, typer.Option(help="sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME.")
+        str,
+        typer.Option(
+            envvar="ISOTHERM_DATABASE",
+            show_envvar=True,
+            help="sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME.",
+        ),
     ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,

@@ -21,7 +21,7 @@ from fleet.clock import SystemClock
 from fleet.errors import BusError, ConfigurationError, StoreError
 from fleet.topology import FleetMap, trn3_datacenter
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError, TopicAlreadyExistsError
@@ -16,6 +16,9 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from fleet.bus import Position, Reader, Record, Start
 from fleet.errors import BusError, BusUnavailableError, ConfigurationError
 from fleet.topics import TOPICS, Topic
+
+CLOSE_S: Final = 1.0
+"""What is under way may take so long to be written when the bus is closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +172,17 @@ class KafkaBus:
             raise BusError(f"not all was written in {timeout_s} s: {error}") from error
 
     def close(self) -> None:
-        if not self._closed.is_set():
-            self._closed.set()
-            self._producer.close(timeout=2)
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        try:
+            self._producer.flush(timeout=CLOSE_S)
+        except KafkaError:
+            # The client's own close would raise here too, and leave its thread and sockets behind.
+            # What could not be written is given up, and its futures fail.
+            self._producer._sender.force_close()  # noqa: SLF001 - it has no public way
+        with suppress(KafkaError):
+            self._producer.close(timeout=CLOSE_S)
 
 
 class _KafkaReader:

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleet.clock import Clock
@@ -28,6 +28,8 @@ class Role:
     name: str
     arguments: Sequence[str]
     ready: Callable[[], bool]
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables for what the list of processes must not show."""
 
 
 def dies_with_parent(command: list[str]) -> list[str]:
@@ -55,7 +57,7 @@ class RoleProcesses:
                 stderr=subprocess.STDOUT,
                 # A Ctrl-C in the terminal is for the supervisor, which stops the roles in order.
                 start_new_session=True,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(role.secrets),
             )
         self._running.append((role.name, process))
         deadline_s = self._clock.monotonic_s() + timeout_s

@@ -15,6 +15,7 @@ from controller.store import Store
 from emulator.endpoints import EmulatorServer, listen
 from fleet.bus_kafka import KafkaBus, KafkaOptions
 from fleet.clock import Clock
+from fleet.errors import IsothermError
 from isotherm.up.demo import submit_demo_jobs
 from isotherm.up.embedded import EmbeddedDatacenter
 from isotherm.up.plan import UpPlan
@@ -23,7 +24,7 @@ from isotherm.up.processes import Role, RoleProcesses
 from isotherm.up.progress import Progress
 
 WATCH_S = 0.5
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 60.0
 
 
 def run_embedded(plan: UpPlan, console: Console, clock: Clock, stop: threading.Event) -> None:
@@ -84,7 +85,8 @@ def run_processes(plan: UpPlan, console: Console, clock: Clock, stop: threading.
 
 def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[Role, ...]:
     fleet = ("--ultraservers", str(plan.ultraservers), "--loops", str(plan.loops))
-    servers = ("--kafka", plan.kafka, "--database", plan.database)
+    kafka = ("--kafka", plan.kafka)
+    secrets = {"ISOTHERM_DATABASE": plan.database}
     emulator = plan.embedded.emulator
     trace = ("--trace", str(emulator.trace)) if emulator.trace else ()
     world = ("--seed", str(emulator.seed), "--load", str(emulator.load_ratio), *trace)
@@ -99,7 +101,7 @@ def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[
         Role(
             name="agents",
             arguments=(
-                *("agent", "--devices", devices, "--kafka", plan.kafka),
+                *("agent", "--devices", devices, *kafka),
                 *("--state-dir", str(plan.embedded.state_dir / "agent")),
             ),
             ready=lambda: True,
@@ -107,16 +109,18 @@ def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[
         Role(
             name="controller",
             arguments=(
-                *("controller", *servers, *fleet, "--supply-c", str(controller.supply_c)),
+                *("controller", *kafka, *fleet, "--supply-c", str(controller.supply_c)),
                 *("--external-url", controller.external_url),
                 *(("--allow-private-receivers",) if private else ()),
             ),
             ready=lambda: True,
+            secrets=secrets,
         ),
         Role(
             name="api",
-            arguments=("api", *servers, *fleet, "--port", str(plan.api.port)),
+            arguments=("api", *kafka, *fleet, "--port", str(plan.api.port)),
             ready=answers(f"{api}/livez"),
+            secrets=secrets,
         ),
     )
 
@@ -139,9 +143,14 @@ def welcome(
     with closing(ApiClient(api)) as client:
         with progress.step("waiting for the first telemetry"):
             deadline_s = clock.monotonic_s() + READY_TIMEOUT_S
-            while not client.ready() and clock.monotonic_s() < deadline_s:
+            while not client.ready():
                 if clock.wait(stop, 0.1):
                     return
+                if clock.monotonic_s() > deadline_s:
+                    logs = plan.embedded.state_dir / "logs"
+                    raise IsothermError(
+                        f"no telemetry within {READY_TIMEOUT_S:.0f} s; {logs} says why"
+                    )
         if plan.submit_jobs:
             with progress.step("submitting jobs"):
                 submit_demo_jobs(client)
