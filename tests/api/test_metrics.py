@@ -9,6 +9,7 @@ from controller.incidents.incident import IncidentState
 from controller.placement.job import JobState
 from fleet.metrics import METRICS, Scope
 from tests.api.builders import LOOP, Running, make_incident, make_job, make_view
+from tests.support.components import require
 
 RACK = {"loop": LOOP, "ultraserver": "h1/us02", "rack": "r1"}
 CDU = {"loop": LOOP, "cdu": "h1/cdu01"}
@@ -78,8 +79,9 @@ def test_stale_values_have_no_series(api: Running) -> None:
     assert "isotherm_loop_view_age_seconds" in names
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_finds_nothing_to_say(api: Running) -> None:
+    if shutil.which("promtool") is None:
+        require("promtool", "not on PATH; it comes with Prometheus")
     api.hear(make_view(api.fleet_map, chips={spec.name: 1.0 for spec in METRICS}))
     checked = subprocess.run(
         ["promtool", "check", "metrics"],
