@@ -47,10 +47,6 @@ class EngineResult:
     rounds: int
     threads: int
 
-    @property
-    def passed(self) -> bool:
-        return self.ratio >= TARGET_RATIO
-
 
 def run_e1(quick: bool, seed: int, *, threads: int = 1) -> EngineResult:
     """GFLOP/s of `WorkloadEngine.execute`, all its bookkeeping included, over `numpy.matmul`.
