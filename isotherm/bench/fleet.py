@@ -30,12 +30,9 @@ THROTTLE_C: Final = 90.0
 _GIB: Final = 2**30
 
 
-def fleet_suite(quick: bool, seed: int) -> list[Case]:
-    return [all_in_one(30.0 if quick else 120.0, seed), load_step(seed)]
-
-
-def all_in_one(span_s: float, seed: int) -> Case:
-    """F1: `isotherm up` as a user starts it, at full load, watched from outside."""
+def f1(quick: bool, seed: int) -> Case:
+    """`isotherm up` as a user starts it, at full load, watched from outside."""
+    span_s = 30.0 if quick else 120.0
     clock = SystemClock()
     title = "isotherm up, 288 chips, load 1.0, real products, one process"
     try:
@@ -113,8 +110,8 @@ def rss_bytes(process_id: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def load_step(seed: int) -> Case:
-    """F2: 20 -> 100 % of what the running replicas can serve, on a clock moved by hand."""
+def f2(quick: bool, seed: int) -> Case:  # noqa: ARG001 - one length only
+    """Load 20 -> 100 % of what the running replicas can serve, on a clock moved by hand."""
     clock = ManualClock()
     fleet_map = FleetMap(trn3_datacenter())
     with tempfile.TemporaryDirectory(prefix="isotherm-bench-") as state_dir:

@@ -1,31 +1,16 @@
-"""Suites by name; each runs its cases and says what it measured."""
+"""Suites by name: the cases of each by id, in the order in which they run."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from isotherm.bench.emulator import TARGET_RATIO, run_e1
-from isotherm.bench.fleet import fleet_suite
+from isotherm.bench.emulator.engine import e1
+from isotherm.bench.fleet import f1, f2
 from isotherm.bench.report import Case
 
-Suite = Callable[[bool, int], list[Case]]
+CaseRun = Callable[[bool, int], Case]
+"""Takes `quick` and the seed; a case that can not run says why in its `reason`."""
 
-
-def emulator_suite(quick: bool, seed: int) -> list[Case]:
-    result = run_e1(quick, seed)
-    return [
-        Case(
-            id="E1",
-            title="workload engine over plain numpy matmul, same shapes and threads",
-            metrics={
-                "ratio": result.ratio,
-                "engine_gflop_per_s": result.engine_gflop_per_s,
-                "plain_gflop_per_s": result.plain_gflop_per_s,
-                "rounds": float(result.rounds),
-                "threads": float(result.threads),
-            },
-            target={"ratio": (">=", TARGET_RATIO)},
-        )
-    ]
-
-
-SUITES: Final[Mapping[str, Suite]] = {"emulator": emulator_suite, "fleet": fleet_suite}
+SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
+    "emulator": {"E1": e1},
+    "fleet": {"F1": f1, "F2": f2},
+}

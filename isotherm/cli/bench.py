@@ -16,6 +16,9 @@ DEFAULT_SEED = 20_260_101
 def bench(
     suite: Annotated[str, typer.Argument(help=", ".join(SUITES))],
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds, for a first look.")] = False,
+    case: Annotated[
+        list[str] | None, typer.Option("--case", help="Only this one; may be given again.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = DEFAULT_SEED,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the report here; - for output.")
@@ -24,7 +27,12 @@ def bench(
     """Measure; exit code 1 when a case misses its target."""
     if suite not in SUITES:
         raise ConfigurationError(f"there is no suite {suite!r}; there are: {', '.join(SUITES)}")
-    cases = SUITES[suite](quick, seed)
+    unknown = sorted(set(case or ()) - SUITES[suite].keys())
+    if unknown:
+        raise ConfigurationError(
+            f"suite {suite} has no case {', '.join(unknown)}; it has: {', '.join(SUITES[suite])}"
+        )
+    cases = [run(quick, seed) for name, run in SUITES[suite].items() if not case or name in case]
     report = to_json(suite, cases)
     if json is not None and str(json) == "-":
         typer.echo(report.decode(), nl=False)

@@ -1,4 +1,7 @@
 import math
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from unittest.mock import patch
 
@@ -6,7 +9,7 @@ import numpy as np
 import pytest
 
 from emulator.models import MODELS
-from emulator.workload import LONGEST_ROWS, Orders, WorkloadEngine, product_shape
+from emulator.workload import LONGEST_ROWS, Matrix, Orders, WorkloadEngine, product_shape
 
 SHAPE = product_shape(MODELS["llama-3-70b"], 4)
 
@@ -23,6 +26,20 @@ def orders_of(prefill: list[float], decode: list[float], rows: int = 64) -> Orde
         decode_flop=np.array(decode),
         decode_rows=np.full(len(prefill), rows),
     )
+
+
+@contextmanager
+def products_seen(see: Callable[[Matrix, Matrix, Matrix], None]) -> Iterator[None]:
+    """Show the operands and the result of every product of this thread; others may run worlds."""
+    true_matmul, mine = np.matmul, threading.get_ident()
+
+    def spying(a: Matrix, b: Matrix, out: Matrix) -> Matrix:
+        if threading.get_ident() == mine:
+            see(a, b, out)
+        return true_matmul(a, b, out=out)
+
+    with patch("emulator.workload.np.matmul", spying):
+        yield
 
 
 def test_shapes_are_the_models_divided_by_sixteen_and_by_the_group() -> None:
@@ -45,15 +62,13 @@ def test_products_have_the_shares_of_the_true_flop() -> None:
 def test_counted_flop_is_that_of_the_products_really_run() -> None:
     engine = engine_of(3)
     counted = 0.0
-    true_matmul = np.matmul
 
-    def counting(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+    def count(a: Matrix, b: Matrix, out: Matrix) -> None:
         nonlocal counted
         counted += 2.0 * a.shape[0] * a.shape[1] * b.shape[1]
         assert out.shape == (a.shape[0], b.shape[1])
-        return true_matmul(a, b, out=out)
 
-    with patch("emulator.workload.np.matmul", counting):
+    with products_seen(count):
         executed = engine.execute(orders_of([30e6, 0.0, 4e5], [5e6, 2e5, 0.0]))
 
     assert executed.sum() == counted
@@ -81,13 +96,8 @@ def test_a_nearly_idle_chip_runs_part_of_a_row() -> None:
 def test_decode_products_are_no_longer_than_the_batch() -> None:
     engine = engine_of(1)
     rows: list[int] = []
-    true_matmul = np.matmul
 
-    def recording(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-        rows.append(a.shape[0])
-        return true_matmul(a, b, out=out)
-
-    with patch("emulator.workload.np.matmul", recording):
+    with products_seen(lambda a, _b, _out: rows.append(a.shape[0])):
         engine.execute(orders_of([0.0], [20e6], rows=8))
 
     assert max(rows) == 8
@@ -96,14 +106,9 @@ def test_decode_products_are_no_longer_than_the_batch() -> None:
 
 def test_each_product_reads_what_the_one_before_wrote() -> None:
     engine = engine_of(1)
-    calls: list[tuple[np.ndarray, np.ndarray]] = []
-    true_matmul = np.matmul
+    calls: list[tuple[Matrix, Matrix]] = []
 
-    def recording(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-        calls.append((a, out))
-        return true_matmul(a, b, out=out)
-
-    with patch("emulator.workload.np.matmul", recording):
+    with products_seen(lambda a, _b, out: calls.append((a, out))):
         engine.execute(orders_of([0.0], [20e6], rows=8))
 
     for (_, written), (read, _) in pairwise(calls):

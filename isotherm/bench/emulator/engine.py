@@ -27,6 +27,7 @@ from emulator.workload import (
     product_shape,
 )
 from fleet.topology import Generation
+from isotherm.bench.report import Case
 
 TARGET_RATIO: Final = 0.90
 _MODEL: Final = "llama-3-70b"
@@ -46,6 +47,22 @@ class EngineResult:
     """Median of the rounds' own ratios."""
     rounds: int
     threads: int
+
+
+def e1(quick: bool, seed: int) -> Case:
+    result = run_e1(quick, seed)
+    return Case(
+        id="E1",
+        title="workload engine over plain numpy matmul, same shapes and threads",
+        metrics={
+            "ratio": result.ratio,
+            "engine_gflop_per_s": result.engine_gflop_per_s,
+            "plain_gflop_per_s": result.plain_gflop_per_s,
+            "rounds": float(result.rounds),
+            "threads": float(result.threads),
+        },
+        target={"ratio": (">=", TARGET_RATIO)},
+    )
 
 
 def run_e1(quick: bool, seed: int, *, threads: int = 1) -> EngineResult:

@@ -3,7 +3,7 @@ import pytest
 
 from emulator.models import MODELS
 from emulator.workload import LayerProgram, WorkloadEngine, product_shape
-from isotherm.bench.emulator import PlainProducts, run_e1, served_orders
+from isotherm.bench.emulator.engine import PlainProducts, run_e1, served_orders
 
 SHAPE = product_shape(MODELS["llama-3-70b"], 4)
 
