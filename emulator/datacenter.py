@@ -6,7 +6,6 @@ from itertools import count
 import numpy as np
 import structlog
 
-from emulator.backlog import Backlog
 from emulator.cdu import CduSettings, Firmware
 from emulator.chip import ChipBank
 from emulator.fault_book import FaultBook, chip_faults
@@ -16,12 +15,13 @@ from emulator.loops import CoolingLoops
 from emulator.options import EmulatorOptions
 from emulator.panel import Hall, Panel, sled_electric_w
 from emulator.readings import CduReadings, CduRequests, JobSpec, SledReadings, SledRequests
-from emulator.replica import BatchLimits
 from emulator.sensing import CduFirmware, Sensors
 from emulator.sensors import FleetSensors
-from emulator.serving import Serving, Work
+from emulator.serving.backlog import Backlog
+from emulator.serving.replica import BatchLimits
+from emulator.serving.services import Serving, Work
+from emulator.serving.traffic import GeneratedTraffic, TraceTraffic, Traffic, read_trace
 from emulator.settings import sku_of
-from emulator.traffic import GeneratedTraffic, TraceTraffic, Traffic, read_trace
 from emulator.workload import WorkloadEngine
 from fleet.clock import Clock
 from fleet.topology import FleetMap

@@ -9,13 +9,13 @@ from typing import Final
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from emulator.backlog import Backlog
 from emulator.models import MODELS
-from emulator.replica import BatchLimits, Replica, Request
-from emulator.roofline import StepCost
-from emulator.serving import Work
+from emulator.serving.backlog import Backlog
+from emulator.serving.replica import BatchLimits, Replica, Request
+from emulator.serving.roofline import StepCost
+from emulator.serving.services import Work
+from emulator.serving.traffic import GeneratedTraffic, draw
 from emulator.settings import SKUS, SkuSettings
-from emulator.traffic import GeneratedTraffic, draw
 from emulator.workload import (
     LONGEST_ROWS,
     Flop,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
-from emulator.roofline import StepCost
+from emulator.serving.roofline import StepCost
 
 # A decode run ends for finished requests at the latest after so many steps.
 _LONGEST_RUN: Final = 32

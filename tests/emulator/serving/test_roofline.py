@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from emulator.models import MODELS
-from emulator.roofline import StepCost
+from emulator.serving.roofline import StepCost
 from emulator.settings import SKUS
 from fleet.topology import Generation
 

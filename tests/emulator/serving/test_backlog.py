@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.backlog import Backlog
 from emulator.chip import ChipBank
-from emulator.serving import Work
+from emulator.serving.backlog import Backlog
+from emulator.serving.services import Work
 from emulator.settings import SKUS
 from fleet.topology import Generation
 

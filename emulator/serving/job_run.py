@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.readings import PERCENTILES, JobPhase, JobSpec, RunningJob
-from emulator.replica import Replica
+from emulator.serving.replica import Replica
 from fleet.topology import FleetMap
 
 _KEPT_REQUESTS = 512

@@ -7,13 +7,13 @@ from heapq import heapify, heapreplace
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.job_run import JobRun, assemble
 from emulator.models import MODELS
 from emulator.readings import JobSpec, RunningJob
-from emulator.replica import BatchLimits, Replica, Request
-from emulator.roofline import StepCost
+from emulator.serving.job_run import JobRun, assemble
+from emulator.serving.replica import BatchLimits, Replica, Request
+from emulator.serving.roofline import StepCost
+from emulator.serving.traffic import Traffic, draw
 from emulator.settings import SkuSettings
-from emulator.traffic import Traffic, draw
 from emulator.workload import ProductShape, product_shape
 from fleet.topology import FleetMap
 from thermal.arrays import BoolArray, FloatArray

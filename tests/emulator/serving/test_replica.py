@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.models import MODELS
-from emulator.replica import BatchLimits, Replica, Request
-from emulator.roofline import StepCost
+from emulator.serving.replica import BatchLimits, Replica, Request
+from emulator.serving.roofline import StepCost
 from emulator.settings import SKUS
 from fleet.topology import Generation
 

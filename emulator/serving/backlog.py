@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from emulator.serving import Work
+from emulator.serving.services import Work
 from emulator.settings import SkuSettings
 from emulator.workload import Flop, Orders
 from thermal.arrays import BoolArray, FloatArray

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.traffic import (
+from emulator.serving.traffic import (
     GeneratedTraffic,
     TraceTable,
     TraceTraffic,
@@ -22,7 +22,7 @@ GOOD = [
     "2023-11-16 18:15:50.9951690,396,109",
     "2023-11-16 18:15:51.2224670,879,55",
 ]
-REAL_TRACE = Path(__file__).parents[3] / "shared" / "data" / "azure_llm_2023_conv_first_half.csv.gz"
+REAL_TRACE = Path(__file__).parents[4] / "shared" / "data" / "azure_llm_2023_conv_first_half.csv.gz"
 
 
 def write(folder: Path, *lines: str, name: str = "trace.csv") -> Path:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from emulator.readings import JobPhase, JobSpec
-from emulator.replica import BatchLimits
-from emulator.serving import Serving, Work
+from emulator.serving.replica import BatchLimits
+from emulator.serving.services import Serving, Work
+from emulator.serving.traffic import GeneratedTraffic
 from emulator.settings import SKUS
-from emulator.traffic import GeneratedTraffic
 from fleet.topology import FleetMap, Generation, trn3_datacenter
 
 FLEET = FleetMap(trn3_datacenter(ultraservers=1))
