@@ -1,13 +1,14 @@
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import count
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fleet.errors import UnknownIdError
+from fleet.errors import ConfigurationError, UnknownIdError
 
 IntArray = NDArray[np.int32]
 
@@ -15,6 +16,17 @@ IntArray = NDArray[np.int32]
 class Cooling(StrEnum):
     LIQUID = "liquid"  # cold plates on a coolant loop
     AIR = "air"  # fans; the heat goes to the hall
+
+
+class LoopKind(StrEnum):
+    LIQUID_TO_LIQUID = "liquid-to-liquid"  # the CDU gives the heat to facility water
+    LIQUID_TO_AIR = "liquid-to-air"  # an in-row CDU gives the heat to the hall's air by fans
+    AIR = "air"  # a row of air-cooled hosts; its air handler looks after itself
+
+    @property
+    def cooling(self) -> Cooling:
+        """What the chips on such a loop must be made for."""
+        return Cooling.AIR if self is LoopKind.AIR else Cooling.LIQUID
 
 
 class Generation(StrEnum):
@@ -27,7 +39,7 @@ class Generation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fabric:
+class FabricTiers:
     """GB/s a chip to its peers by tier, as AWS prints it (bidirectional)."""
 
     in_sled_gb_per_s: float
@@ -50,7 +62,7 @@ class Fanout:
     cooling: Cooling
     device_type: str  # `neuron_device_type` of neuron-monitor
     hbm_gib: int
-    fabric: Fabric
+    fabric: FabricTiers
 
     @property
     def sleds(self) -> int:
@@ -61,8 +73,8 @@ class Fanout:
         return self.sleds * self.chips_per_sled
 
 
-_NO_FABRIC: Final = Fabric(in_sled_gb_per_s=0.0, in_rack_gb_per_s=0.0, inter_rack_gb_per_s=0.0)
-_NEURONSWITCH: Final = Fabric(
+_NO_FABRIC: Final = FabricTiers(in_sled_gb_per_s=0.0, in_rack_gb_per_s=0.0, inter_rack_gb_per_s=0.0)
+_NEURONSWITCH: Final = FabricTiers(
     in_sled_gb_per_s=256.0, in_rack_gb_per_s=320.0, inter_rack_gb_per_s=128.0
 )
 
@@ -73,7 +85,7 @@ def _fanout(
     chips_per_sled: int,
     cores_per_chip: int,
     cooling: Cooling,
-    device: tuple[str, int, Fabric],
+    device: tuple[str, int, FabricTiers],
 ) -> Fanout:
     device_type, hbm_gib, fabric = device
     return Fanout(
@@ -115,11 +127,28 @@ class UltraServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoolingLoop:
-    """One CDU and the UltraServers whose heat it carries; ids `h1/loop01`, `h1/cdu01`."""
+    """One CDU and the UltraServers whose heat it carries; ids `h1/loop01`, `h1/cdu01`.
+
+    An AIR loop is a row of air-cooled hosts: `h1/row01`, with its air handler `h1/crah01` where
+    a CDU stands otherwise. ConfigurationError for a generation that its kind can not cool.
+    """
 
     id: str
     cdu_id: str
     ultraservers: tuple[UltraServer, ...]
+    kind: LoopKind = LoopKind.LIQUID_TO_LIQUID
+
+    def __post_init__(self) -> None:
+        for us in self.ultraservers:
+            if us.fanout.cooling is not self.kind.cooling:
+                raise ConfigurationError(
+                    f"{self.id} ({self.kind}) can not cool {us.id}: {us.generation} is cooled by "
+                    f"{us.fanout.cooling}; use a loop of kind {_kinds_for(us.fanout.cooling)}"
+                )
+
+
+def _kinds_for(cooling: Cooling) -> str:
+    return " or ".join(kind for kind in LoopKind if kind.cooling is cooling)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +175,58 @@ def trn3_datacenter(*, hall: str = "h1", loops: int = 1, ultraservers: int = 2) 
             )
         )
     return Datacenter(hall=hall, loops=tuple(built))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopPlan:
+    """What stands on one loop or row of a hall that is to be built."""
+
+    kind: LoopKind
+    ultraservers: Mapping[Generation, int]
+    """How many of each generation, in this order."""
+
+
+def mixed_datacenter(plans: Sequence[LoopPlan], *, hall: str = "h1") -> Datacenter:
+    """A hall of several generations. UltraServers are numbered through the hall, liquid loops and
+    air rows each on their own. ConfigurationError for a loop that is empty or can not cool its
+    load.
+    """
+    if not plans:
+        raise ConfigurationError(f"hall {hall} has no loop: give it at least one")
+    names = _loop_names(hall)
+    numbers = count(1)
+    return Datacenter(
+        hall=hall,
+        loops=tuple(_planned_loop(plan, names, numbers, hall) for plan in plans),
+    )
+
+
+def _loop_names(hall: str) -> Mapping[Cooling, Iterator[tuple[str, str]]]:
+    return {
+        Cooling.LIQUID: ((f"{hall}/loop{n:02d}", f"{hall}/cdu{n:02d}") for n in count(1)),
+        Cooling.AIR: ((f"{hall}/row{n:02d}", f"{hall}/crah{n:02d}") for n in count(1)),
+    }
+
+
+def _planned_loop(
+    plan: LoopPlan,
+    names: Mapping[Cooling, Iterator[tuple[str, str]]],
+    numbers: Iterator[int],
+    hall: str,
+) -> CoolingLoop:
+    loop_id, cdu_id = next(names[plan.kind.cooling])
+    if sum(plan.ultraservers.values()) < 1 or min(plan.ultraservers.values()) < 0:
+        raise ConfigurationError(f"{loop_id} ({plan.kind}) needs at least one UltraServer")
+    return CoolingLoop(
+        id=loop_id,
+        cdu_id=cdu_id,
+        kind=plan.kind,
+        ultraservers=tuple(
+            UltraServer(id=f"{hall}/us{next(numbers):02d}", generation=generation)
+            for generation, wanted in plan.ultraservers.items()
+            for _ in range(wanted)
+        ),
+    )
 
 
 class FleetMap:
@@ -187,6 +268,14 @@ class FleetMap:
             np.arange(len(sled_ids), dtype=np.int32), self.chips_of_sled
         )
         self.loop_of_chip: IntArray = self.loop_of_sled[self.sled_of_chip]
+        self.kind_of_loop = tuple(loop.kind for loop in datacenter.loops)
+        self.generations = tuple(dict.fromkeys(us.generation for us in self.ultraservers))
+        """Generations in the hall; `generation_of_sled` and `generation_of_chip` point into it."""
+        generation_of_ultraserver = np.array(
+            [self.generations.index(us.generation) for us in self.ultraservers], dtype=np.int32
+        )
+        self.generation_of_sled: IntArray = generation_of_ultraserver[self.ultraserver_of_sled]
+        self.generation_of_chip: IntArray = self.generation_of_sled[self.sled_of_chip]
 
     @property
     def chips(self) -> int:
@@ -195,6 +284,10 @@ class FleetMap:
     @property
     def sleds(self) -> int:
         return len(self.sled_ids)
+
+    def loops_cooled_by(self, cooling: Cooling) -> tuple[int, ...]:
+        """Rows of the loops whose chips are cooled so."""
+        return tuple(n for n, kind in enumerate(self.kind_of_loop) if kind.cooling is cooling)
 
     @cached_property
     def chip_ids(self) -> tuple[str, ...]:

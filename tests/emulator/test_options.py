@@ -6,7 +6,7 @@ import pytest
 from emulator.options import EmulatorOptions
 from emulator.settings import sku_of
 from fleet.errors import ConfigurationError
-from fleet.topology import CoolingLoop, Datacenter, FleetMap, Generation, UltraServer
+from fleet.topology import FleetMap, Generation, LoopKind, LoopPlan, mixed_datacenter
 
 
 def test_the_defaults_can_be_used() -> None:
@@ -40,17 +40,9 @@ def test_a_trace_that_is_not_there_is_named(tmp_path: Path) -> None:
         EmulatorOptions(trace=tmp_path / "gone.csv").validate()
 
 
-def hall_of(*generations: Generation) -> FleetMap:
-    servers = tuple(
-        UltraServer(id=f"h1/us{number:02d}", generation=generation)
-        for number, generation in enumerate(generations, start=1)
-    )
-    loop = CoolingLoop(id="h1/loop01", cdu_id="h1/cdu01", ultraservers=servers)
-    return FleetMap(Datacenter(hall="h1", loops=(loop,)))
-
-
 def test_air_cooled_halls_are_refused_by_name() -> None:
+    row = LoopPlan(kind=LoopKind.AIR, ultraservers={Generation.TRN2: 1})
     with pytest.raises(
         ConfigurationError, match=r"trn2 can not be emulated; use one of: trn3-gen2"
     ):
-        sku_of(hall_of(Generation.TRN2))
+        sku_of(FleetMap(mixed_datacenter([row])))
