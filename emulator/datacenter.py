@@ -8,8 +8,9 @@ import structlog
 
 from emulator.cdu import CduSettings, Firmware
 from emulator.chip import ChipBank
-from emulator.fault_book import FaultBook, chip_faults
-from emulator.faults import Fault, FaultKind
+from emulator.faults.book import FaultBook
+from emulator.faults.fault import Fault
+from emulator.faults.kinds import FaultKind
 from emulator.hbm import EccModel
 from emulator.loops import CoolingLoops
 from emulator.options import EmulatorOptions
@@ -94,7 +95,8 @@ class World:
         self._powered = np.ones(fleet_map.sleds, dtype=np.bool_)
         self._vcpu_ratio = np.full(fleet_map.sleds, options.sled.vcpu_idle_ratio)
         self._spilled_l = np.zeros(fleet_map.sleds)
-        self._chip_faults = chip_faults((), chips=chips)
+        self.broken = self._book.columns(0.0)
+        """What is broken at this moment."""
         self._sled_power_w, self._other_liquid_w = self._sled_electric_w()
         self._publish(0.0)
         self._settle()
@@ -113,10 +115,9 @@ class World:
         self._publish(dt_s)  #               7. sensors look; readings are replaced
 
     def _break(self, dt_s: float) -> None:
-        entries = self._book.in_force(self.now_s)
-        self.loops.break_parts(entries)
-        self._chip_faults = chip_faults(entries, chips=self.fleet_map.chips)
-        self._book.break_sensors(self._sensors, entries)
+        self.broken = self._book.columns(self.now_s)
+        self.loops.break_parts(self.broken)
+        self._book.break_sensors(self._sensors, self.now_s)
         leak_lpm = self.loops.leak_lpm()
         # What has spilled is wiped up when the leak is mended.
         self._spilled_l = np.where(leak_lpm > 0.0, self._spilled_l + leak_lpm * dt_s / 60.0, 0.0)
@@ -130,7 +131,7 @@ class World:
         self.chips.protect(
             powered=powered[self.fleet_map.sled_of_chip],
             cap_ratio=np.clip(np.array(caps), 0.0, 1.0),
-            slow_ratio=self._chip_faults.slow_ratio,
+            slow_ratio=self.broken.slow_ratio,
             junction_c=self.loops.column("junction_c"),
         )
         jobs = [asked.jobs for asked in self._requests]
@@ -181,7 +182,7 @@ class World:
             powered=self.chips.powered,
             hbm_c=self.loops.column("hbm_c"),
             hbm_ratio=self.chips.hbm_ratio,
-            storm_per_s=self._chip_faults.storm_per_s,
+            storm_per_s=self.broken.storm_per_s,
         )
         self.serving.interrupt(failed, self.now_s + dt_s + self.options.reload_s)
 

@@ -28,7 +28,8 @@ from emulator.devices.over_http import (
     target_of,
     too_large,
 )
-from emulator.faults import Fault, FaultKind
+from emulator.faults.fault import Fault
+from emulator.faults.kinds import FaultKind
 from fleet.errors import ConfigurationError, IsothermError, UnknownIdError
 
 HOST: Final = "127.0.0.1"
@@ -38,7 +39,7 @@ _GRACE_S: Final = 2
 
 
 class _FaultBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /faults`; see `emulator.faults.Fault`."""
+    """Body of `POST /faults`; see `emulator.faults.fault.Fault`."""
 
     kind: FaultKind
     place: str

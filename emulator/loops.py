@@ -1,11 +1,11 @@
 """The cooling loops of the hall as one: truth in fleet-wide columns, one CDU firmware each."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from emulator.fault_book import Entry, plant_faults
+from emulator.faults.columns import FaultColumns
 from emulator.readings import CduReadings, CduRequests
 from emulator.sensing import CduFirmware
 from fleet.topology import FleetMap
@@ -51,8 +51,19 @@ class CoolingLoops:
             rng=rng,
         )
 
-    def break_parts(self, entries: Iterable[Entry]) -> None:
-        plant_faults(entries, self._fleet_map, [plant.faults for plant in self.plants])
+    def break_parts(self, broken: FaultColumns) -> None:
+        """Set the faults of every loop to exactly what is in force."""
+        for loop, plant in enumerate(self.plants):
+            faults = plant.faults
+            chips, sleds = self._fleet_map.chips_in_loop(loop), self._fleet_map.sleds_in_loop(loop)
+            faults.chip_blockage_ratio[:] = broken.chip_blockage_ratio[chips]
+            faults.chip_resistance_ratio[:] = broken.chip_resistance_ratio[chips]
+            faults.sled_blockage_ratio[:] = broken.sled_blockage_ratio[sleds]
+            faults.leak_lpm[:] = broken.leak_lpm[sleds]
+            faults.pump_tripped[:] = broken.pump_tripped[loop].tolist()
+            faults.valve_stuck = bool(broken.valve_stuck[loop])
+            faults.fouling_ratio = float(broken.fouling_ratio[loop])
+            faults.facility_offset_k = float(broken.facility_offset_k[loop])
 
     def step(
         self,

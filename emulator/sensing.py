@@ -13,13 +13,14 @@ class SensorFaultKind(StrEnum):
     BIAS = "bias"  # shows the truth plus an offset
     FREEZE = "freeze"  # shows the last value for ever
     DROPOUT = "dropout"  # shows nothing (NaN)
+    NOISE = "noise"  # scatters around the truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorFault:
     kind: SensorFaultKind
     offset: float = 0.0
-    """Of a bias, in the metric's own unit."""
+    """Of a bias, or one sigma of noise, in the metric's own unit."""
 
 
 class Sensors(Protocol):

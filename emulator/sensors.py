@@ -181,6 +181,8 @@ class _Channel:
                 return self._held.setdefault(row, healthy if np.isnan(last) else last)
             case SensorFaultKind.DROPOUT:
                 return float("nan")
+            case SensorFaultKind.NOISE:
+                return healthy + fault.offset * float(self._rng.standard_normal())
 
 
 def _floor(metric: str) -> float:

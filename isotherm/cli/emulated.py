@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from emulator.__main__ import DEFAULT_PORT
-from emulator.faults import CATALOGUE, FaultKind
+from emulator.faults.catalogue import catalogue as known_faults
+from emulator.faults.kinds import FaultKind
 from isotherm.cli.output import Format, every_field, show, terminal
 from isotherm.emulated import ask
 
@@ -52,12 +53,12 @@ def faults(
     rows = [
         {
             "kind": kind.value,
-            "strikes": spec.scope.value if spec.scope else "sensor",
+            "strikes": spec.place.value,
             "severity": f"{spec.low:g} to {spec.high:g}",
             "unit": spec.unit,
             "default": spec.default,
         }
-        for kind, spec in CATALOGUE.items()
+        for kind, spec in known_faults().items()
     ]
     show(console, rows, every_field(rows), output)
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from emulator.faults import Fault, FaultKind
+from emulator.faults.fault import Fault
+from emulator.faults.kinds import FaultKind
 from tests.dashboard.site import Opened, Site
 
 pytestmark = pytest.mark.chromium

@@ -8,7 +8,8 @@ from api.options import ApiOptions
 from api.server import ApiServer
 from controller.notify.deliver import DeliverySettings
 from controller.options import ControllerOptions
-from emulator.faults import Fault, FaultKind
+from emulator.faults.fault import Fault
+from emulator.faults.kinds import FaultKind
 from emulator.options import EmulatorOptions
 from fleet.clock import NS_PER_S, ManualClock, SystemClock
 from fleet.topology import FleetMap, trn3_datacenter

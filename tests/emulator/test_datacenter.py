@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from emulator.datacenter import World
-from emulator.faults import Fault, FaultKind
+from emulator.faults.fault import Fault
+from emulator.faults.kinds import FaultKind
 from emulator.options import EmulatorOptions
 from emulator.readings import CduReadings, JobPhase, PumpHealth
 from emulator.sensing import SensorFaultKind
