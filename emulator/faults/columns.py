@@ -163,16 +163,16 @@ class ColumnTable:
         return np.full(shape, 1.0 if whole else 0.0)
 
 
-def _combine(column: Any, index: Any, combine: Combine, strength: float) -> None:
+def _combine(column: Any, index: Any, combine: Combine, severity: float) -> None:
     """`column` at `index` under one fault more; no row stands in `index` twice."""
     match combine:
         case Combine.ADD:
-            column[index] += strength
+            column[index] += severity
         case Combine.WORST:
-            column[index] = np.maximum(column[index], strength)
+            column[index] = np.maximum(column[index], severity)
         case Combine.ANY:
-            column[index] |= strength > 0.0
+            column[index] |= severity > 0.0
         case Combine.SHRINK:
-            column[index] *= 1.0 - strength
+            column[index] *= 1.0 - severity
         case Combine.GROW:
-            column[index] *= 1.0 + strength
+            column[index] *= 1.0 + severity
