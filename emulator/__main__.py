@@ -30,8 +30,8 @@ app = typer.Typer(
 )
 
 
-@app.command()
-def run(
+@app.command("serve")
+def serve_command(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")
     ] = DEFAULT_PORT,
@@ -46,7 +46,7 @@ def run(
     ultraservers: Annotated[int, typer.Option(min=1, help="UltraServers on each loop.")] = 2,
     loops: Annotated[int, typer.Option(min=1, help="Cooling loops of the hall.")] = 1,
 ) -> None:
-    """Run the hall until SIGTERM or Ctrl-C."""
+    """Step a hall and answer for its devices, until SIGTERM or Ctrl-C."""
     options = EmulatorOptions(seed=seed, trace=trace, load_ratio=load)
     fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
     try:

@@ -28,8 +28,9 @@ from emulator.devices.over_http import (
     target_of,
     too_large,
 )
+from emulator.faults.catalogue import usual_course
 from emulator.faults.fault import Fault
-from emulator.faults.kinds import FaultKind
+from emulator.faults.kinds import CourseKind, FaultKind
 from fleet.errors import ConfigurationError, IsothermError, UnknownIdError
 
 HOST: Final = "127.0.0.1"
@@ -46,6 +47,11 @@ class _FaultBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     severity: float | None = None
     start_s: float = 0.0
     duration_s: float | None = None
+    course: CourseKind | None = None
+    over_s: float | None = None
+    period_s: float | None = None
+    duty_ratio: float | None = None
+    seed: int | None = None
 
 
 class _LoadBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,6 +137,14 @@ class EmulatorApp:
             severity=asked.severity,
             start_s=asked.start_s,
             duration_s=asked.duration_s,
+            course=usual_course(
+                asked.kind,
+                asked.course,
+                over_s=asked.over_s,
+                period_s=asked.period_s,
+                duty_ratio=asked.duty_ratio,
+                seed=asked.seed,
+            ),
         )
         self._world.inject(fault)
         return Answer(status=201, body=msgspec.json.encode(_shown(fault)))
@@ -265,6 +279,7 @@ def _shown(fault: Fault) -> dict[str, object]:
         "severity": fault.strength,
         "start_s": fault.start_s,
         "duration_s": fault.duration_s,
+        "course": fault.growth.kind.value,
     }
 
 

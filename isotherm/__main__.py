@@ -7,10 +7,9 @@ import typer
 from agent.__main__ import agent
 from api.__main__ import run as api
 from controller.__main__ import run as controller
-from emulator.__main__ import app as emulator
 from fleet.errors import ConfigurationError, IsothermError
-from isotherm.cli import emulated
 from isotherm.cli.bench import bench
+from isotherm.cli.emulator import app as emulator
 from isotherm.cli.messages import decode_command
 from isotherm.cli.people import app as people
 from isotherm.logs import log_lines
@@ -29,8 +28,6 @@ app.add_typer(emulator, name="emulator")
 app.command("agent")(agent)
 app.command("controller")(controller)
 app.command("api")(api)
-for command in (emulated.inject, emulated.mend, emulated.faults, emulated.load):
-    app.command()(command)
 
 
 def with_json_value(arguments: list[str]) -> list[str]:

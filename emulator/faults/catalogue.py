@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -83,3 +84,35 @@ def _spec(kind: FaultKind, entry: dict[str, Any]) -> FaultSpec:
 
 def _course(entry: dict[str, Any]) -> Course:
     return Course(**{**entry, "kind": CourseKind(entry["kind"])})
+
+
+def fault_kind(name: str) -> FaultKind:
+    """ConfigurationError with the nearest name, if any is near."""
+    try:
+        return FaultKind(name)
+    except ValueError:
+        near = get_close_matches(name, FaultKind, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigurationError(
+            f"unknown fault {name!r}{hint} (`isotherm emulator faults` lists them all)"
+        ) from None
+
+
+def usual_course(
+    kind: FaultKind,
+    course: CourseKind | None,
+    *,
+    over_s: float | None = None,
+    period_s: float | None = None,
+    duty_ratio: float | None = None,
+    seed: int | None = None,
+) -> Course:
+    """The course of a kind, with what is given in place of its own."""
+    own = catalogue()[kind].course
+    return Course(
+        kind=own.kind if course is None else course,
+        over_s=own.over_s if over_s is None else over_s,
+        period_s=own.period_s if period_s is None else period_s,
+        duty_ratio=own.duty_ratio if duty_ratio is None else duty_ratio,
+        seed=own.seed if seed is None else seed,
+    )

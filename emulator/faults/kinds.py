@@ -36,14 +36,14 @@ class FaultKind(StrEnum):
 
 
 class PlaceKind(StrEnum):
-    CHIP = "chip"  # a chip id: h1/us01/r1/s07/c2
-    SLED = "sled"  # a sled id: h1/us01/r1/s07
-    CDU = "cdu"  # a CDU or loop id: h1/cdu01; a hall is all of its loops
-    PUMP = "pump"  # a CDU id and the number of a pump: h1/cdu01#1
-    LINK = "link"  # a chip id and a tier: h1/us01/r1/s07/c2#in_rack
-    SWITCH = "switch"  # a sled id or a rack: h1/us01/r1
+    CHIP = "chip"  # a chip
+    SLED = "sled"  # a sled
+    CDU = "cdu"  # a CDU or its loop, or a hall for all of them
+    PUMP = "pump"  # a pump of a CDU
+    LINK = "link"  # a chip's links of one tier
+    SWITCH = "switch"  # the switch of a sled or of a rack
     GROUP = "group"  # sled, rack, UltraServer, CDU, loop or hall, with all that is in it
-    SENSOR = "sensor"  # a chip, sled or CDU id and a metric: h1/cdu01#supply_c
+    SENSOR = "sensor"  # a metric of a chip, sled or CDU
 
 
 class CourseKind(StrEnum):

@@ -14,6 +14,19 @@ from fleet.topology import FleetMap, IntArray
 LINK_TIERS: Final = ("in_sled", "in_rack", "inter_rack")
 
 
+PLACES: Final[Mapping[PlaceKind, str]] = {
+    PlaceKind.CHIP: "h1/us01/r1/s07/c2",
+    PlaceKind.SLED: "h1/us01/r1/s07",
+    PlaceKind.CDU: "h1/cdu01 or h1/loop01; h1 is all of the hall's",
+    PlaceKind.PUMP: "h1/cdu01#1",
+    PlaceKind.LINK: "h1/us01/r1/s07/c2#in_rack; also in_sled, inter_rack",
+    PlaceKind.SWITCH: "h1/us01/r1/s07, or the rack h1/us01/r1",
+    PlaceKind.GROUP: "sled, rack, UltraServer, CDU, loop or hall, with all that is in it",
+    PlaceKind.SENSOR: "h1/cdu01#supply_c: a chip, sled or CDU, # and a metric of its",
+}
+"""How each kind of place is written."""
+
+
 def _nothing() -> IntArray:
     return np.zeros(0, dtype=np.int32)
 

@@ -17,10 +17,10 @@ from fleet.clock import Clock, ManualClock, SystemClock
 from fleet.errors import IsothermError
 from fleet.topology import FleetMap, trn3_datacenter
 from isotherm.bench.report import Case
-from isotherm.emulated import ask
 from isotherm.up.demo import DEMO_JOBS
 from isotherm.up.embedded import EmbeddedDatacenter, EmbeddedOptions
 from isotherm.up.ports import free_port
+from isotherm.world import ask
 
 CORES: Final = 2
 """The share of the processor is of this many cores, whatever the machine has."""

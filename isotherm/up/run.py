@@ -95,7 +95,7 @@ def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[
     return (
         Role(
             name="emulator",
-            arguments=("emulator", "run", "--port", str(emulator_port), *fleet, *world),
+            arguments=("emulator", "serve", "--port", str(emulator_port), *fleet, *world),
             ready=answers(f"{devices}/livez"),
         ),
         Role(

@@ -21,7 +21,7 @@ def test_the_command_serves_a_hall_and_ends_within_five_seconds(tmp_path: Path) 
     url, log = f"http://127.0.0.1:{port}", tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*COMMAND, "run", "--port", str(port), "--ultraservers", "1"], stderr=output
+            [*COMMAND, "serve", "--port", str(port), "--ultraservers", "1"], stderr=output
         )
     try:
         wait_until(lambda: b"the hall runs" in log.read_bytes(), process, log, 60)
@@ -46,8 +46,8 @@ def test_the_command_serves_a_hall_and_ends_within_five_seconds(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["run", "--load", "7"], 2, "load_ratio"),
-        (["run", "--trace", "/nowhere.csv"], 2, "/nowhere.csv"),
+        (["serve", "--load", "7"], 2, "load_ratio"),
+        (["serve", "--trace", "/nowhere.csv"], 2, "/nowhere.csv"),
         (["neuron-monitor", "--url", "http://127.0.0.1:1/x"], 1, "does not answer"),
         (["neuron-monitor", "--url", "nonsense"], 1, "does not answer"),
     ],
@@ -61,7 +61,7 @@ def test_bad_arguments_are_one_line_and_an_exit_code(
     assert ended.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["run"], ["neuron-monitor"]])
+@pytest.mark.parametrize("arguments", [[], ["serve"], ["neuron-monitor"]])
 def test_help_is_everywhere(arguments: list[str]) -> None:
     ended = CliRunner().invoke(app, [*arguments, "--help"])
     assert ended.exit_code == 0
