@@ -1,16 +1,19 @@
 """Frames to bytes and back.
 
-    magic "ISO1" | u32 length of the envelope | envelope, msgpack | body | u32 CRC-32C of all before
+    magic "ISO2" | u32 length of the envelope | envelope, msgpack | body | u32 CRC-32C of all before
 
-The envelope names every frame of the message; the body holds, frame by frame, its float32 block
-and its u64 block, little-endian, row-major. The decoder is strict: it bounds every size before it
-allocates, and gives nothing of a message that is wrong anywhere.
+The envelope names every frame of the message, slab by slab; the body holds for each slab its
+float32 block (frames, ticks, columns) and its u64 block (frames, ticks, counters), little-endian,
+row-major. The decoder is strict: it bounds every size before it allocates, and gives nothing of a
+message that is wrong anywhere.
 """
 
 import struct
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Final
+from functools import cached_property
+from itertools import groupby
+from typing import Annotated, Any, Final
 
 import crc32c
 import lz4.block
@@ -19,15 +22,17 @@ import numpy as np
 import zstandard
 
 from fleet.errors import MalformedMessageError
-from fleet.frame import MAX_COLUMNS, Frame
+from fleet.frame import MAX_COLUMNS, CountBlock, FloatBlock, Frame, Slab
 
-MAGIC: Final = b"ISO1"
+MAGIC: Final = b"ISO2"
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
 MAX_BODY_BYTES: Final = 64 * 2**20
 MAX_FRAMES: Final = 4096
 MAX_TICKS: Final = 3600
 _HEAD: Final = struct.Struct("<4sI")
 _TAIL: Final = struct.Struct("<I")
+_FLOAT: Final = np.dtype("<f4")
+_COUNT: Final = np.dtype("<u8")
 
 
 class Compression(StrEnum):
@@ -38,36 +43,45 @@ class Compression(StrEnum):
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_SchemaId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+_Names = Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=MAX_FRAMES)]
+_Counts = Annotated[tuple[_Count, ...], msgspec.Meta(min_length=1, max_length=MAX_FRAMES)]
 
 
-class FrameHeader(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    agent: _Name
-    epoch: _Count
-    seq: _Count
-    schema_id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
-    t0_unix_ns: _Count
+class SlabHeader(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One slab's share of the envelope; the tuples have one entry a frame."""
+
+    schema_id: _SchemaId
     dt_ns: _Count
     ticks: Annotated[int, msgspec.Meta(ge=1, le=MAX_TICKS)]
     columns: Annotated[int, msgspec.Meta(ge=0, le=MAX_COLUMNS)]
     counters: Annotated[int, msgspec.Meta(ge=0, le=MAX_COLUMNS)]
+    agents: _Names
+    epochs: _Counts
+    seqs: _Counts
+    t0_unix_ns: _Counts
 
     @property
     def body_bytes(self) -> int:
-        return self.ticks * (4 * self.columns + 8 * self.counters)
+        return len(self.agents) * self.ticks * (4 * self.columns + 8 * self.counters)
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     loop: _Name
     compression: Compression
     body_bytes: Annotated[int, msgspec.Meta(ge=0, le=MAX_BODY_BYTES)]
-    frames: Annotated[tuple[FrameHeader, ...], msgspec.Meta(min_length=1, max_length=MAX_FRAMES)]
+    slabs: Annotated[tuple[SlabHeader, ...], msgspec.Meta(min_length=1, max_length=MAX_FRAMES)]
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The frames of one cooling loop that travelled together."""
 
     loop: str
-    frames: tuple[Frame, ...]
+    slabs: tuple[Slab, ...]
+
+    @cached_property
+    def frames(self) -> tuple[Frame, ...]:
+        return tuple(frame for slab in self.slabs for frame in slab.frames())
 
 
 _decoder: Final = msgspec.msgpack.Decoder(Envelope)
@@ -77,49 +91,63 @@ _encoder: Final = msgspec.msgpack.Encoder()
 def encode_message(
     loop: str, frames: Sequence[Frame], compression: Compression = Compression.NONE
 ) -> bytes:
-    headers = tuple(
-        FrameHeader(
-            frame.agent,
-            frame.epoch,
-            frame.seq,
-            frame.schema_id,
-            frame.t0_unix_ns,
-            frame.dt_ns,
-            frame.ticks,
-            frame.values.shape[1],
-            frame.counters.shape[1],
-        )
-        for frame in frames
-    )
-    body = b"".join(
-        block
-        for frame in frames
-        for block in (
-            frame.values.astype("<f4", copy=False).tobytes(),
-            frame.counters.astype("<u8", copy=False).tobytes(),
-        )
-    )
+    """Frames that follow each other and have one form become one slab; their order is kept."""
+    headers: list[SlabHeader] = []
+    blocks: list[Any] = []
+    for _, run in groupby(frames, key=_form):
+        together = list(run)
+        headers.append(_header(together))
+        blocks += [_plain(frame.values, _FLOAT) for frame in together]
+        blocks += [_plain(frame.counters, _COUNT) for frame in together]
+    body = b"".join(blocks)
     envelope = _encoder.encode(
-        Envelope(loop=loop, compression=compression, body_bytes=len(body), frames=headers)
+        Envelope(loop=loop, compression=compression, body_bytes=len(body), slabs=tuple(headers))
     )
-    message = b"".join((_HEAD.pack(MAGIC, len(envelope)), envelope, _compress(body, compression)))
-    return message + _TAIL.pack(crc32c.crc32c(message))
+    head = _HEAD.pack(MAGIC, len(envelope)) + envelope
+    body = _compress(body, compression)
+    tail = _TAIL.pack(crc32c.crc32c(body, crc32c.crc32c(head)))
+    return b"".join((head, body, tail))
+
+
+def _form(frame: Frame) -> tuple[str, int, tuple[int, ...], tuple[int, ...]]:
+    return frame.schema_id, frame.dt_ns, frame.values.shape, frame.counters.shape
+
+
+def _header(frames: Sequence[Frame]) -> SlabHeader:
+    first = frames[0]
+    return SlabHeader(
+        first.schema_id,
+        first.dt_ns,
+        first.ticks,
+        first.values.shape[1],
+        first.counters.shape[1],
+        tuple([frame.agent for frame in frames]),
+        tuple([frame.epoch for frame in frames]),
+        tuple([frame.seq for frame in frames]),
+        tuple([frame.t0_unix_ns for frame in frames]),
+    )
+
+
+def _plain(block: FloatBlock | CountBlock, wanted: np.dtype[Any]) -> FloatBlock | CountBlock:
+    if block.dtype == wanted and block.flags.c_contiguous:
+        return block
+    return np.ascontiguousarray(block, dtype=wanted)
 
 
 def decode_message(data: bytes) -> Message:
     """Raises MalformedMessageError, saying what is wrong; the arrays are views of `data`."""
     envelope, body = _open(data)
-    wanted = sum(header.body_bytes for header in envelope.frames)
+    wanted = sum(header.body_bytes for header in envelope.slabs)
     if wanted != envelope.body_bytes or wanted != len(body):
         raise MalformedMessageError(
-            f"body of {len(body)} bytes where the frame headers name {wanted}"
+            f"body of {len(body)} bytes where the slab headers name {wanted}"
         )
-    frames = []
+    slabs = []
     offset = 0
-    for header in envelope.frames:
-        frames.append(_frame(header, body, offset))
+    for header in envelope.slabs:
+        slabs.append(_slab(header, body, offset))
         offset += header.body_bytes
-    return Message(loop=envelope.loop, frames=tuple(frames))
+    return Message(loop=envelope.loop, slabs=tuple(slabs))
 
 
 def _open(data: bytes) -> tuple[Envelope, bytes | memoryview]:
@@ -138,24 +166,29 @@ def _open(data: bytes) -> tuple[Envelope, bytes | memoryview]:
         envelope = _decoder.decode(view[_HEAD.size : _HEAD.size + envelope_bytes])
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise MalformedMessageError(f"envelope: {error}") from error
+    if sum(len(header.agents) for header in envelope.slabs) > MAX_FRAMES:
+        raise MalformedMessageError(f"more than {MAX_FRAMES} frames in one message")
     body = view[_HEAD.size + envelope_bytes : end]
     return envelope, _decompress(body, envelope.compression, envelope.body_bytes)
 
 
-def _frame(header: FrameHeader, body: bytes | memoryview, offset: int) -> Frame:
-    values = header.ticks * header.columns
-    counters = header.ticks * header.counters
-    return Frame(
-        agent=header.agent,
-        epoch=header.epoch,
-        seq=header.seq,
+def _slab(header: SlabHeader, body: bytes | memoryview, offset: int) -> Slab:
+    frames = len(header.agents)
+    if not frames == len(header.epochs) == len(header.seqs) == len(header.t0_unix_ns):
+        raise MalformedMessageError(f"slab of {frames} agents with other numbers of epochs or seqs")
+    values = (frames, header.ticks, header.columns)
+    counters = (frames, header.ticks, header.counters)
+    floats = frames * header.ticks * header.columns
+    counts = frames * header.ticks * header.counters
+    return Slab(
         schema_id=header.schema_id,
-        t0_unix_ns=header.t0_unix_ns,
         dt_ns=header.dt_ns,
-        values=np.frombuffer(body, "<f4", values, offset).reshape(header.ticks, header.columns),
-        counters=np.frombuffer(body, "<u8", counters, offset + 4 * values).reshape(
-            header.ticks, header.counters
-        ),
+        agents=header.agents,
+        epochs=np.array(header.epochs, np.int64),
+        seqs=np.array(header.seqs, np.int64),
+        t0_unix_ns=np.array(header.t0_unix_ns, np.int64),
+        values=np.frombuffer(body, _FLOAT, floats, offset).reshape(values),
+        counters=np.frombuffer(body, _COUNT, counts, offset + 4 * floats).reshape(counters),
     )
 
 

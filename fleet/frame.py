@@ -1,5 +1,6 @@
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Final
@@ -13,6 +14,7 @@ from fleet.metrics import BY_NAME, Kind, Scope, in_scope
 
 FloatBlock = NDArray[np.float32]
 CountBlock = NDArray[np.uint64]
+IntBlock = NDArray[np.int64]
 
 MISSING_COUNT: Final = 2**64 - 1
 MAX_COLUMNS: Final = 4096
@@ -125,3 +127,57 @@ class Frame:
     def id(self) -> str:
         """The frame's name wherever it is given as a cause."""
         return f"{self.agent}@{self.epoch}.{self.seq}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Slab:
+    """Frames of one schema and one length, side by side, as a message carries them.
+
+    `agents`, `epochs`, `seqs` and `t0_unix_ns` (int64) have one entry a frame; `values` is
+    (frames, ticks, columns) float32, `counters` (frames, ticks, counters) uint64.
+    """
+
+    schema_id: str
+    dt_ns: int
+    agents: tuple[str, ...]
+    epochs: IntBlock
+    seqs: IntBlock
+    t0_unix_ns: IntBlock
+    values: FloatBlock
+    counters: CountBlock
+
+    @property
+    def ticks(self) -> int:
+        return int(self.values.shape[1])
+
+    def __len__(self) -> int:
+        """How many frames."""
+        return len(self.agents)
+
+    def frame(self, row: int) -> Frame:
+        return Frame(
+            agent=self.agents[row],
+            epoch=int(self.epochs[row]),
+            seq=int(self.seqs[row]),
+            schema_id=self.schema_id,
+            t0_unix_ns=int(self.t0_unix_ns[row]),
+            dt_ns=self.dt_ns,
+            values=self.values[row],
+            counters=self.counters[row],
+        )
+
+    def frames(self) -> tuple[Frame, ...]:
+        return tuple(self.frame(row) for row in range(len(self)))
+
+    def take(self, rows: Sequence[int]) -> "Slab":
+        """These frames alone, in this order."""
+        chosen = np.asarray(rows, dtype=np.intp)
+        return replace(
+            self,
+            agents=tuple(self.agents[row] for row in rows),
+            epochs=self.epochs[chosen],
+            seqs=self.seqs[chosen],
+            t0_unix_ns=self.t0_unix_ns[chosen],
+            values=self.values[chosen],
+            counters=self.counters[chosen],
+        )

@@ -12,6 +12,8 @@ from fleet.codec import MAX_BODY_BYTES, Compression, decode_message, encode_mess
 from fleet.errors import MalformedMessageError
 from fleet.frame import MISSING_COUNT, Frame
 
+SCHEMA = "0123456789abcdef"
+
 
 def make_frame(ticks: int = 1, columns: int = 43, counters: int = 18, seed: int = 1) -> Frame:
     rng = np.random.default_rng(seed)
@@ -23,7 +25,7 @@ def make_frame(ticks: int = 1, columns: int = 43, counters: int = 18, seed: int 
         agent="h1/us01/r1/s01",
         epoch=3,
         seq=77,
-        schema_id="0123456789abcdef",
+        schema_id=SCHEMA,
         t0_unix_ns=1_760_000_000_000_000_000,
         dt_ns=1_000_000_000,
         values=values,
@@ -34,19 +36,26 @@ def make_frame(ticks: int = 1, columns: int = 43, counters: int = 18, seed: int 
 def sealed(envelope: dict[str, object], body: bytes) -> bytes:
     """A message whose outer form is right, whatever the envelope claims."""
     packed = msgspec.msgpack.encode(envelope)
-    message = struct.pack("<4sI", b"ISO1", len(packed)) + packed + body
+    message = struct.pack("<4sI", b"ISO2", len(packed)) + packed + body
     return message + struct.pack("<I", crc32c.crc32c(message))
 
 
 def envelope(**changes: object) -> dict[str, object]:
-    header = ["a", 1, 1, "0123456789abcdef", 1, 1, 1, 2, 1]
+    header = [SCHEMA, 1, 1, 2, 1, ["a"], [1], [1], [1]]
     full: dict[str, object] = {
         "loop": "h1/loop01",
         "compression": "none",
         "body_bytes": 16,
-        "frames": [header],
+        "slabs": [header],
     }
     return full | changes
+
+
+def slab(field: int, value: object) -> dict[str, object]:
+    """An envelope with one field of its slab's header changed."""
+    header: list[object] = [SCHEMA, 1, 1, 2, 1, ["a"], [1], [1], [1]]
+    header[field] = value
+    return envelope(slabs=[header])
 
 
 @given(
@@ -70,6 +79,18 @@ def test_what_goes_in_comes_out(
         assert (after.t0_unix_ns, after.dt_ns) == (before.t0_unix_ns, before.dt_ns)
         np.testing.assert_array_equal(after.values, before.values)
         np.testing.assert_array_equal(after.counters, before.counters)
+
+
+def test_frames_of_one_form_travel_as_one_slab_and_keep_their_order() -> None:
+    long = make_frame(ticks=2)
+    sent = [make_frame(seed=1), make_frame(seed=2), long, make_frame(seed=3)]
+
+    message = decode_message(encode_message("h1/loop01", sent))
+
+    assert [len(slab) for slab in message.slabs] == [2, 1, 1]
+    assert [frame.ticks for frame in message.frames] == [1, 1, 2, 1]
+    alone = message.slabs[0].take([1])
+    np.testing.assert_array_equal(alone.frame(0).values, sent[1].values)
 
 
 @given(st.binary(max_size=300))
@@ -97,11 +118,15 @@ def test_any_truncation_is_noticed(length: int) -> None:
     "hostile",
     [
         sealed(envelope(body_bytes=MAX_BODY_BYTES + 1), b"\0" * 16),
-        sealed(envelope(frames=[]), b""),
-        sealed(envelope(frames=[["a", 1, 1, "0123456789abcdef", 1, 1, 3600, 4096, 4096]]), b"\0"),
-        sealed(envelope(frames=[["a", 1, 1, "0123456789abcdef", 1, 1, 10**9, 2, 1]]), b"\0" * 16),
-        sealed(envelope(frames=[["a", -1, 1, "0123456789abcdef", 1, 1, 1, 2, 1]]), b"\0" * 16),
-        sealed(envelope(frames=[["a", 1, 1, "../../../passwd", 1, 1, 1, 2, 1]]), b"\0" * 16),
+        sealed(envelope(slabs=[]), b""),
+        sealed(slab(2, 3600), b"\0"),
+        sealed(slab(2, 10**9), b"\0" * 16),
+        sealed(slab(0, -1), b"\0" * 16),
+        sealed(slab(0, "../../../passwd"), b"\0" * 16),
+        sealed(slab(5, ["a", "b"]), b"\0" * 16),
+        sealed(slab(6, [-1]), b"\0" * 16),
+        sealed(slab(7, [1, 2]), b"\0" * 16),
+        sealed(envelope(slabs=[[SCHEMA, 1, 1, 0, 0, ["a"] * 4096, *[[1] * 4096] * 3]] * 2), b""),
         sealed(envelope(body_bytes=15), b"\0" * 15),
         sealed(envelope(surprise=1), b"\0" * 16),
         sealed(envelope(compression="gzip"), b"\0" * 16),
