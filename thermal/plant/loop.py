@@ -53,13 +53,20 @@ class LoopPlant(PlantState):
         self.faults = PlantFaults.none(**size, dtype=dtype)
         climate = settings.weather
         self.weather = Weather(
+            dry_bulb_c=climate.dry_bulb_c,
             wet_bulb_c=climate.wet_bulb_c,
             hall_air_c=climate.hall_air_c,
             hall_humidity_ratio=climate.hall_humidity_ratio,
         )
-        self.facility_c = facility.supply_c(
-            settings.facility, wet_bulb_c=climate.wet_bulb_c, range_k=0.0
+        at_rest = facility.reject(
+            settings.facility,
+            dry_bulb_c=climate.dry_bulb_c,
+            wet_bulb_c=climate.wet_bulb_c,
+            heat_w=0.0,
+            rated_w=1.0,
+            fan_limit_ratio=1.0,
         )
+        self.facility_c = float(at_rest.supply_c)
         self._dtype = dtype
         self._sled_of_chip = sled_of_chip
         self._branches = draw_branches(
@@ -145,13 +152,25 @@ class LoopPlant(PlantState):
     def _advance_facility(self, dt_s: float) -> None:
         settings, weather = self.settings, self.weather
         # Water that this loop does not take mixes back, so the towers see its heat, not its rise.
-        range_k = self.heat_removed_w / (
-            settings.exchanger.cold_nominal_lpm * WATER_W_PER_K_PER_LPM
+        rated_w = (
+            settings.facility.range_k * settings.exchanger.cold_nominal_lpm * WATER_W_PER_K_PER_LPM
         )
-        steady_c = facility.supply_c(
-            settings.facility, wet_bulb_c=weather.wet_bulb_c, range_k=range_k
+        settled = facility.reject(
+            settings.facility,
+            dry_bulb_c=weather.dry_bulb_c,
+            wet_bulb_c=weather.wet_bulb_c,
+            heat_w=self.heat_removed_w,
+            rated_w=rated_w,
+            fan_limit_ratio=1.0,
         )
-        self.facility_c = facility.next_supply_c(settings.facility, self.facility_c, steady_c, dt_s)
+        self.facility_power_w = (
+            settled.fan_power_w
+            + settled.chiller_power_w
+            + facility.pump_power_w(settings.facility, self.primary_flow_lpm)
+        )
+        self.facility_c = float(
+            facility.next_supply_c(settings.facility, self.facility_c, settled.supply_c, dt_s)
+        )
         self.primary_supply_c = self.facility_c + self.faults.facility_offset_k
         self.primary_flow_lpm = settings.exchanger.cold_nominal_lpm * valve.flow_ratio(
             settings.valve, self.valve_ratio
@@ -191,7 +210,7 @@ class LoopPlant(PlantState):
         arriving_c = self._supply_header.push(self.secondary_flow_lpm * dt_s / 60.0, self.supply_c)
         renewed = -np.expm1(-flow * (dt_s / 60.0 / sled.hose_l))
         self.sled_inlet_c = self.sled_inlet_c + renewed * (arriving_c - self.sled_inlet_c)
-        per_lpm = w_per_k_per_lpm(0.5 * (self.supply_c + self.return_c))
+        per_lpm = float(w_per_k_per_lpm(0.5 * (self.supply_c + self.return_c)))
         inputs = ChipInputs(
             power_w=power_w,
             inlet_c=self.sled_inlet_c[self._sled_of_chip],
@@ -225,7 +244,7 @@ class LoopPlant(PlantState):
         if flow > 0.0:
             mixed_c = float(self.sled_flow_lpm @ self.sled_outlet_c) / flow
         self.return_c = self._return_header.push(flow * dt_s / 60.0, mixed_c)
-        hot_per_lpm = w_per_k_per_lpm(0.5 * (self.supply_c + self.return_c))
+        hot_per_lpm = float(w_per_k_per_lpm(0.5 * (self.supply_c + self.return_c)))
         # Pump heat warms the coolant by dP / (rho cp), whatever the flow.
         warmed_k = self.pump_heat_w / (flow * hot_per_lpm) if flow > 0.0 else 0.0
         cold_w_per_k = self.primary_flow_lpm * WATER_W_PER_K_PER_LPM

@@ -100,6 +100,7 @@ class VesselSettings:
 class WeatherSettings:
     """What holds until the world says otherwise. Estimates."""
 
+    dry_bulb_c: float = 32.0
     wet_bulb_c: float = 26.0
     hall_air_c: float = 27.0
     hall_humidity_ratio: float = 0.45

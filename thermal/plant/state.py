@@ -34,6 +34,7 @@ class Actuators:
 class Weather:
     """Outdoor and hall air; set by the world between steps."""
 
+    dry_bulb_c: float
     wet_bulb_c: float
     hall_air_c: float
     hall_humidity_ratio: float
@@ -127,6 +128,8 @@ class PlantState:
     hall_air_c: float
     facility_c: float
     """Tower basin, before `facility_offset_k`."""
+    facility_power_w: float
+    """Electric: this loop's share of tower fans, chiller and facility pumps."""
 
     @classmethod
     def at_rest(
@@ -170,4 +173,5 @@ class PlantState:
             dew_point_c=start_c,
             hall_air_c=start_c,
             facility_c=start_c,
+            facility_power_w=0.0,
         )
