@@ -11,7 +11,6 @@ import structlog
 import typer
 
 from emulator.devices.catalogue import Devices
-from emulator.devices.neuron_monitor import NeuronMonitorSettings
 from emulator.endpoints import EmulatorServer, listen
 from emulator.options import EmulatorOptions
 from emulator.runtime import EmulatorRuntime
@@ -75,7 +74,7 @@ def serve(
     with listen(port) as listener:  # first, because a taken port is known at once
         _log.info("building the hall", chips=fleet_map.chips, sleds=fleet_map.sleds)
         runtime = EmulatorRuntime(options, fleet_map, clock)
-        devices = Devices(runtime.world, clock, NeuronMonitorSettings(host=options.sled))
+        devices = Devices(runtime.world, clock)
         server = EmulatorServer(
             runtime.world, devices, alive=lambda: runtime.running, listener=listener
         )

@@ -14,7 +14,7 @@ from emulator.faults.kinds import FaultKind
 from emulator.hbm import EccModel
 from emulator.loops import CoolingLoops
 from emulator.options import EmulatorOptions
-from emulator.panel import Hall, Panel, sled_electric_w
+from emulator.panel import Hall, Panel
 from emulator.readings import CduReadings, CduRequests, JobSpec, SledReadings, SledRequests
 from emulator.sensing import CduFirmware, Sensors
 from emulator.sensors import FleetSensors
@@ -22,10 +22,12 @@ from emulator.serving.backlog import Backlog
 from emulator.serving.replica import BatchLimits
 from emulator.serving.services import Serving, Work
 from emulator.serving.traffic import GeneratedTraffic, TraceTraffic, Traffic, read_trace
-from emulator.settings import sku_of
+from emulator.skus import FleetSkus
+from emulator.sled import SledPower, sled_power, vcpu_busy_ratio
 from emulator.workload import WorkloadEngine
 from fleet.clock import Clock
-from fleet.topology import FleetMap
+from fleet.errors import ConfigurationError
+from fleet.topology import FleetMap, LoopKind
 from thermal.arrays import FloatArray
 
 _log = structlog.get_logger(__name__)
@@ -57,26 +59,27 @@ class World:
         self.options = options
         self.fleet_map = fleet_map
         self.load_ratio = options.load_ratio
-        self.sku = sku_of(fleet_map)
+        self.skus = FleetSkus(fleet_map)
+        _check_kinds(fleet_map)
         self.now_s = 0.0
         """Emulated seconds since the world began."""
         self._clock = clock
         chips = fleet_map.chips
         plant_rng, product_rng, ecc_rng, traffic_rng, sensor_rng = rng.spawn(5)
         self._sensors: Sensors = sensors if sensors is not None else FleetSensors(sensor_rng)
-        self._panel = Panel(fleet_map, self._sensors, options.sled)
+        self._panel = Panel(fleet_map, self._sensors, self.skus)
         self.loops = CoolingLoops(
             fleet_map,
             plant_rng,
             longest_step_s=options.longest_plant_step_s,
             firmware=firmware,
         )
-        self.chips = ChipBank.at_rest(self.sku, chips=chips)
+        self.chips = ChipBank.at_rest(self.skus.chips)
         self.ecc = EccModel(options.hbm, chips=chips, rng=ecc_rng)
         self.engine = WorkloadEngine(chips, product_rng, threads=options.matmul_threads)
         self.serving = Serving(
             fleet_map,
-            self.sku,
+            self.skus,
             BatchLimits(
                 max_batch=options.max_batch,
                 prefill_tokens=options.prefill_tokens,
@@ -84,20 +87,18 @@ class World:
             ),
             _traffic_source(options, traffic_rng),
         )
-        self._backlog = Backlog(
-            self.sku, chips=chips, peak_flop_per_s=options.emulated_peak_flop_per_s
-        )
+        self._backlog = Backlog(self.skus.chips, peak_flop_per_s=options.emulated_peak_flop_per_s)
         self._book = FaultBook(fleet_map, pumps=self.loops.pumps)
         self._requests = tuple(
             SledRequests(chips=int(chips_of_sled)) for chips_of_sled in fleet_map.chips_of_sled
         )
         self._jobs: list[Mapping[str, JobSpec]] = []
         self._powered = np.ones(fleet_map.sleds, dtype=np.bool_)
-        self._vcpu_ratio = np.full(fleet_map.sleds, options.sled.vcpu_idle_ratio)
+        self._vcpu_ratio = self.skus.sleds.vcpu_idle_ratio
         self._spilled_l = np.zeros(fleet_map.sleds)
         self.broken = self._book.columns(0.0)
         """What is broken at this moment."""
-        self._sled_power_w, self._other_liquid_w = self._sled_electric_w()
+        self._sled_power = self._draw_sleds()
         self._publish(0.0)
         self._settle()
 
@@ -160,18 +161,15 @@ class World:
         self.serving.stall(lost_s, self.now_s + dt_s)
         executed = self.engine.execute(self._backlog.orders(allowed, dt_s))
         self.chips.draw(*self._backlog.settle(executed, dt_s), junction_c)
-        settings = self.options.sled
         busy = self._by_sled(np.maximum(self.chips.tensor_ratio, self.chips.hbm_ratio))
-        share = np.minimum(busy / self.fleet_map.chips_of_sled, 1.0)
-        spread = settings.vcpu_busy_ratio - settings.vcpu_idle_ratio
-        self._vcpu_ratio = settings.vcpu_idle_ratio + spread * share
+        self._vcpu_ratio = vcpu_busy_ratio(self.skus.sleds, busy / self.fleet_map.chips_of_sled)
 
     def _cool(self, dt_s: float) -> None:
-        self._sled_power_w, self._other_liquid_w = self._sled_electric_w()
+        self._sled_power = self._draw_sleds()
         self.loops.step(
             dt_s,
             chip_power_w=self.chips.power_w,
-            sled_other_liquid_w=self._other_liquid_w,
+            sled_other_liquid_w=self._sled_power.other_liquid_w,
             sensed=self._cdu_readings,
             now_monotonic_s=self._clock.monotonic_s(),
         )
@@ -192,7 +190,7 @@ class World:
             ecc=self.ecc,
             loops=self.loops,
             powered=self._powered,
-            sled_power_w=self._sled_power_w,
+            sled_power_w=self._sled_power.total_w,
             vcpu_ratio=self._vcpu_ratio,
             spilled_l=self._spilled_l,
             chip_memory_bytes=self.serving.used_bytes().tolist(),
@@ -248,13 +246,19 @@ class World:
     def _by_sled(self, chip_values: FloatArray) -> FloatArray:
         return np.add.reduceat(chip_values, self.fleet_map.first_chip_of_sled)
 
-    def _sled_electric_w(self) -> tuple[FloatArray, FloatArray]:
-        return sled_electric_w(
-            self.options.sled,
+    def _draw_sleds(self) -> SledPower:
+        return sled_power(
+            self.skus.sleds,
             chip_w=self._by_sled(self.chips.power_w),
             vcpu_ratio=self._vcpu_ratio,
             powered=self._powered,
         )
+
+
+def _check_kinds(fleet_map: FleetMap) -> None:
+    for loop_id, kind in zip(fleet_map.loop_ids, fleet_map.kind_of_loop, strict=True):
+        if kind is not LoopKind.LIQUID_TO_LIQUID:
+            raise ConfigurationError(f"{loop_id}: a loop of kind {kind} can not be emulated yet")
 
 
 def _traffic_source(options: EmulatorOptions, rng: np.random.Generator) -> Callable[[], Traffic]:

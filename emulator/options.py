@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulator.hbm import HbmSettings
-from emulator.settings import SledSettings
 from fleet.errors import ConfigurationError
 
 
@@ -38,7 +37,6 @@ class EmulatorOptions:
     """Estimate: a replica loads its model again after an uncorrected memory error."""
     real_time: bool = True
     """Step once a `step_s` of the clock; otherwise as fast as the host can."""
-    sled: SledSettings = field(default_factory=SledSettings)
     hbm: HbmSettings = field(default_factory=HbmSettings)
 
     def validate(self) -> None:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from emulator.chip import ChipBank
 from emulator.hbm import EccModel
 from emulator.loops import SLED_STATE, CoolingLoops
@@ -17,7 +15,7 @@ from emulator.readings import (
     SledReadings,
 )
 from emulator.sensing import Sensors
-from emulator.settings import SledSettings
+from emulator.skus import FleetSkus, SledSettings
 from fleet.metrics import LeakState
 from fleet.topology import FleetMap
 from thermal.arrays import BoolArray, FloatArray
@@ -59,10 +57,10 @@ class Hall:
 class Panel:
     """Reads every sensor once and hands out new readings of every sled and CDU."""
 
-    def __init__(self, fleet_map: FleetMap, sensors: Sensors, sled: SledSettings) -> None:
+    def __init__(self, fleet_map: FleetMap, sensors: Sensors, skus: FleetSkus) -> None:
         self._fleet_map = fleet_map
         self._sensors = sensors
-        self._sled = sled
+        self._skus = skus
 
     def sleds(self, hall: Hall, at_unix_ns: int, dt_s: float) -> tuple[SledReadings, ...]:
         chip = self._chip_columns(hall, dt_s)
@@ -111,7 +109,7 @@ class Panel:
         }
         shown["power_cap_w"] = chips.power_cap_w.tolist()
         shown["core_ratio"] = chips.tensor_ratio.tolist()
-        shown["flop_per_s"] = (chips.tensor_ratio * chips.sku.peak_flop_per_s).tolist()
+        shown["flop_per_s"] = (chips.tensor_ratio * chips.kinds.peak_flop_per_s).tolist()
         return shown
 
     def _sled_columns(self, hall: Hall, dt_s: float) -> dict[str, list[float]]:
@@ -149,20 +147,23 @@ class Panel:
             outlet_c=sled["outlet_c"][row],
             flow_lpm=sled["coolant_flow_lpm"][row],
             sled_power_w=sled["sled_power_w"][row],
-            leak=self._leak_states(float(hall.spilled_l[row])),
+            leak=_leak_states(self._skus.of_sled(row), float(hall.spilled_l[row])),
             vcpu_ratio=sled["vcpu_ratio"][row],
-            memory_used_bytes=self._sled.idle_memory_bytes + sum(job.host_bytes for job in jobs),
+            memory_used_bytes=self._skus.of_sled(row).idle_memory_bytes
+            + sum(job.host_bytes for job in jobs),
             jobs=jobs,
         )
 
-    def _leak_states(self, spilled_l: float) -> tuple[LeakState, ...]:
-        """A rope under the couplings, and the tray that sees a quarter of what it sees."""
-        return tuple(self._leak_state(share * spilled_l) for share in (1.0, 0.25))
 
-    def _leak_state(self, seen_l: float) -> LeakState:
-        if seen_l >= self._sled.leak_critical_l:
-            return LeakState.CRITICAL
-        return LeakState.WARNING if seen_l >= self._sled.leak_warning_l else LeakState.OK
+def _leak_states(sled: SledSettings, spilled_l: float) -> tuple[LeakState, ...]:
+    """A rope under the couplings, and the tray that sees a quarter of what it sees."""
+    return tuple(_leak_state(sled, share * spilled_l) for share in (1.0, 0.25))
+
+
+def _leak_state(sled: SledSettings, seen_l: float) -> LeakState:
+    if seen_l >= sled.leak_critical_l:
+        return LeakState.CRITICAL
+    return LeakState.WARNING if seen_l >= sled.leak_warning_l else LeakState.OK
 
 
 def _ecc(ecc: EccModel, span: slice) -> EccCounts:
@@ -176,16 +177,3 @@ def _ecc(ecc: EccModel, span: slice) -> EccCounts:
 
 def _pump_health(tripped: bool) -> PumpHealth:
     return PumpHealth.CRITICAL if tripped else PumpHealth.OK
-
-
-def sled_electric_w(
-    settings: SledSettings, *, chip_w: FloatArray, vcpu_ratio: FloatArray, powered: BoolArray
-) -> tuple[FloatArray, FloatArray]:
-    """Power of whole sleds, and what of it besides the chips goes into the coolant; [sleds]."""
-    busy = settings.cpu_idle_ratio + (1.0 - settings.cpu_idle_ratio) * vcpu_ratio
-    other_w = settings.cpu_w * busy + settings.nic_w + settings.switch_w
-    total_w = (chip_w + other_w) * (1.0 + settings.regulator_loss_ratio)
-    return (
-        np.where(powered, total_w, settings.standby_w),
-        np.where(powered, settings.other_liquid_ratio * other_w, 0.0),
-    )

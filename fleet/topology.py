@@ -59,10 +59,16 @@ class Fanout:
     sleds_per_rack: int
     chips_per_sled: int
     cores_per_chip: int
+    cores_per_logical: int
+    """Physical cores that the runtime shows as one (the logical core configuration)."""
     cooling: Cooling
     device_type: str  # `neuron_device_type` of neuron-monitor
     hbm_gib: int
     fabric: FabricTiers
+
+    @property
+    def logical_cores_per_chip(self) -> int:
+        return self.cores_per_chip // self.cores_per_logical
 
     @property
     def sleds(self) -> int:
@@ -83,7 +89,7 @@ def _fanout(
     racks: int,
     sleds_per_rack: int,
     chips_per_sled: int,
-    cores_per_chip: int,
+    cores: tuple[int, int],
     cooling: Cooling,
     device: tuple[str, int, FabricTiers],
 ) -> Fanout:
@@ -92,7 +98,8 @@ def _fanout(
         racks=racks,
         sleds_per_rack=sleds_per_rack,
         chips_per_sled=chips_per_sled,
-        cores_per_chip=cores_per_chip,
+        cores_per_chip=cores[0],
+        cores_per_logical=cores[1],
         cooling=cooling,
         device_type=device_type,
         hbm_gib=hbm_gib,
@@ -104,12 +111,12 @@ _TRN2: Final = ("trainium2", 96, _NO_FABRIC)
 _TRN3: Final = ("trainium3", 144, _NEURONSWITCH)
 
 FANOUTS: Final[Mapping[Generation, Fanout]] = {
-    Generation.TRN1: _fanout(1, 1, 16, 2, Cooling.AIR, ("trainium", 32, _NO_FABRIC)),
-    Generation.TRN2: _fanout(1, 1, 16, 8, Cooling.AIR, _TRN2),
-    Generation.TRN2_ULTRASERVER: _fanout(1, 4, 16, 8, Cooling.AIR, _TRN2),
-    Generation.TRN3_GEN1: _fanout(2, 2, 16, 8, Cooling.AIR, _TRN3),
-    Generation.TRN3_GEN2: _fanout(2, 18, 4, 8, Cooling.LIQUID, _TRN3),
-    Generation.CS3: _fanout(1, 1, 1, 900_000, Cooling.LIQUID, ("cs3", 0, _NO_FABRIC)),
+    Generation.TRN1: _fanout(1, 1, 16, (2, 1), Cooling.AIR, ("trainium", 32, _NO_FABRIC)),
+    Generation.TRN2: _fanout(1, 1, 16, (8, 2), Cooling.AIR, _TRN2),
+    Generation.TRN2_ULTRASERVER: _fanout(1, 4, 16, (8, 2), Cooling.AIR, _TRN2),
+    Generation.TRN3_GEN1: _fanout(2, 2, 16, (8, 2), Cooling.AIR, _TRN3),
+    Generation.TRN3_GEN2: _fanout(2, 18, 4, (8, 2), Cooling.LIQUID, _TRN3),
+    Generation.CS3: _fanout(1, 1, 1, (900_000, 900_000), Cooling.LIQUID, ("cs3", 0, _NO_FABRIC)),
 }
 
 

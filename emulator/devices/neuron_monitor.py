@@ -18,11 +18,9 @@ import msgspec
 
 from emulator.devices.view import WorldView
 from emulator.readings import PERCENTILES, RunningJob, SledReadings
-from emulator.settings import SledSettings, sku_of
+from emulator.skus import settings_of_sled
 from fleet.clock import NS_PER_S
-
-CORES_PER_LOGICAL: Final = 2
-"""Logical NeuronCore configuration of Trn3: two physical cores make a logical one."""
+from fleet.topology import Fanout
 
 _MIB: Final = 2**20
 _GIB: Final = 2**30
@@ -72,7 +70,6 @@ class NeuronMonitorSettings:
     periods: Periods = field(default_factory=Periods)
     instance: Instance = field(default_factory=Instance)
     memory: RuntimeMemory = field(default_factory=RuntimeMemory)
-    host: SledSettings = field(default_factory=SledSettings)
     device_latency_ratio: float = 0.93
     """Estimate: share of an execution's latency that the device takes."""
     user_ratio: float = 0.8
@@ -93,13 +90,15 @@ class NeuronMonitor:
         self._world = world
         self._row = row
         self._settings = settings or NeuronMonitorSettings()
+        self._host = settings_of_sled(world.fleet_map, row).sled
         fanout = world.fleet_map.ultraservers[int(world.fleet_map.ultraserver_of_sled[row])].fanout
-        self._cores_per_chip = fanout.cores_per_chip // CORES_PER_LOGICAL
+        self._cores_per_chip = fanout.logical_cores_per_chip
         self._fixed = _fixed_sections(world, row, self._settings.instance, self._cores_per_chip)
         self._chip_texts = [
-            _ChipTexts(chip, self._cores_per_chip) for chip in range(fanout.chips_per_sled)
+            _ChipTexts(chip, self._cores_per_chip, _physical(fanout))
+            for chip in range(fanout.chips_per_sled)
         ]
-        self._vcpu_keys = [f'"{vcpu}":' for vcpu in range(self._settings.host.vcpus)]
+        self._vcpu_keys = [f'"{vcpu}":' for vcpu in range(self._host.vcpus)]
         self._schedule = _Schedule(self._settings.periods)
         self._counted: dict[tuple[str, int], tuple[int, int]] | None = None
         self._report_at_ns: int | None = None
@@ -219,7 +218,7 @@ class NeuronMonitor:
             groups.append(_group("vcpu_usage", period, self._vcpu_usage(seen, period)))
         if (period := due.get("memory_info")) is not None:
             usage = (
-                f'"memory_total_bytes":{self._settings.host.memory_bytes},'
+                f'"memory_total_bytes":{self._host.memory_bytes},'
                 f'"memory_used_bytes":{seen.memory_used_bytes},'
                 '"swap_total_bytes":0,"swap_used_bytes":0'
             )
@@ -233,7 +232,7 @@ class NeuronMonitor:
             f'{{"user":{user:.2f},"nice":0,"system":{busy - user:.2f},"idle":{100.0 - busy:.2f},'
             '"io_wait":0,"irq":0,"soft_irq":0}'
         )
-        vcpus = self._settings.host.vcpus
+        vcpus = self._host.vcpus
         rate = self._settings.switches_per_vcpu_s * vcpus * (0.05 + busy / 100.0)
         # Every vCPU is as busy as the average, so the value stands between the keys.
         each = f"{usage},".join(self._vcpu_keys) + usage
@@ -284,9 +283,9 @@ class _Schedule:
 class _ChipTexts:
     """JSON of one chip's logical cores, made once but for its numbers."""
 
-    def __init__(self, chip: int, cores: int) -> None:
+    def __init__(self, chip: int, cores: int, physical: int) -> None:
         numbers = range(chip * cores, (chip + 1) * cores)
-        self._counters = ",".join(_counters_template(core) for core in numbers)
+        self._counters = ",".join(_counters_template(core, physical) for core in numbers)
         self._memory = ",".join(f'"{core}":%(usage)s' for core in numbers)
 
     def counters(self, percent: str, flops: str) -> str:
@@ -296,15 +295,18 @@ class _ChipTexts:
         return self._memory % {"usage": usage}
 
 
-def _counters_template(core: int) -> str:
-    first = core * CORES_PER_LOGICAL
-    physical = ",".join(
+def _counters_template(core: int, physical: int) -> str:
+    first = core * physical
+    cores = ",".join(
         f'"nc_v4.{number}":{{"neuroncore_utilization":%(percent)s}}'
-        for number in range(first, first + CORES_PER_LOGICAL)
+        for number in range(first, first + physical)
     )
-    return (
-        f'"{core}":{{"neuroncore_utilization":%(percent)s,"flops":%(flops)s,"v4d":{{{physical}}}}}'
-    )
+    return f'"{core}":{{"neuroncore_utilization":%(percent)s,"flops":%(flops)s,"v4d":{{{cores}}}}}'
+
+
+def _physical(fanout: Fanout) -> int:
+    """Physical cores of a logical one, as the tool shows them; a wafer is one."""
+    return 1 if fanout.logical_cores_per_chip == 1 else fanout.cores_per_logical
 
 
 def _fixed_sections(world: WorldView, row: int, instance: Instance, cores_per_chip: int) -> str:
@@ -331,9 +333,9 @@ def _fixed_sections(world: WorldView, row: int, instance: Instance, cores_per_ch
             "neuron_device_version": "v4",
             "neuroncore_version": "v4d",
             "neuron_device_count": chips,
-            "neuron_device_memory_size": sku_of(world.fleet_map).hbm_bytes,
+            "neuron_device_memory_size": settings_of_sled(world.fleet_map, row).chip.hbm_bytes,
             "neuroncore_per_device_count": cores_per_chip,
-            "logical_neuroncore_config": CORES_PER_LOGICAL,
+            "logical_neuroncore_config": _physical(server.fanout),
             "error": "",
         },
     }

@@ -25,7 +25,7 @@ from emulator.devices.redfish import (
 from emulator.devices.redfish_rules import Number, Written
 from emulator.devices.view import WorldView
 from emulator.readings import SledReadings, SledRequests
-from emulator.settings import sku_of
+from emulator.skus import settings_of_sled
 from fleet.metrics import LeakState
 
 CHASSIS: Final = f"{ROOT}/Chassis/Sled"
@@ -67,7 +67,7 @@ class SledBmc:
         self._row = row
         self._settings = settings or BmcSettings()
         self._chips = int(world.fleet_map.chips_of_sled[row])
-        self._rated_w = sku_of(world.fleet_map).power.tdp_w
+        self._rated_w = settings_of_sled(world.fleet_map, row).chip.power.tdp_w
         self.service = RedfishService(self._nodes())
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:

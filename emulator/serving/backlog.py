@@ -3,7 +3,7 @@
 import numpy as np
 
 from emulator.serving.services import Work
-from emulator.settings import SkuSettings
+from emulator.skus import ChipColumns
 from emulator.workload import Flop, Orders
 from thermal.arrays import BoolArray, FloatArray
 
@@ -17,10 +17,11 @@ class Backlog:
     moved its bytes, so the ratio of peak to bandwidth stays that of the real chip.
     """
 
-    def __init__(self, sku: SkuSettings, *, chips: int, peak_flop_per_s: float) -> None:
-        self._sku = sku
+    def __init__(self, kinds: ChipColumns, *, peak_flop_per_s: float) -> None:
+        self._kinds = kinds
+        chips = len(kinds.tdp_w)
         self._peak_flop_per_s = peak_flop_per_s
-        self._scale = peak_flop_per_s / sku.peak_flop_per_s
+        self._scale = peak_flop_per_s / kinds.peak_flop_per_s
         self._prefill: Flop = np.zeros(chips)
         self._decode: Flop = np.zeros(chips)
         self._bytes = np.zeros(chips)
@@ -38,13 +39,13 @@ class Backlog:
 
     def asked(self, work: Work, dt_s: float) -> tuple[FloatArray, FloatArray]:
         """Tensor and HBM utilization of new work alone."""
-        tensor = (work.prefill_flop + work.decode_flop) / (self._sku.peak_flop_per_s * dt_s)
-        return tensor, work.moved_bytes / (self._sku.hbm_bytes_per_s * dt_s)
+        tensor = (work.prefill_flop + work.decode_flop) / (self._kinds.peak_flop_per_s * dt_s)
+        return tensor, work.moved_bytes / (self._kinds.hbm_bytes_per_s * dt_s)
 
     def wanted(self, dt_s: float) -> tuple[FloatArray, FloatArray]:
         """Tensor and HBM utilization, if all that waits ran in `dt_s`; above 1 when it can not."""
         tensor = self._pending / (self._peak_flop_per_s * dt_s)
-        hbm = self._bytes / (self._sku.hbm_bytes_per_s * dt_s)
+        hbm = self._bytes / (self._kinds.hbm_bytes_per_s * dt_s)
         return tensor, hbm
 
     def orders(self, allowed_ratio: FloatArray, dt_s: float) -> Orders:
@@ -61,7 +62,7 @@ class Backlog:
         """Take off what ran; tensor and HBM utilization of the span."""
         share = np.minimum(executed_flop / np.maximum(self._pending, 1.0), 1.0)
         tensor = executed_flop / (self._peak_flop_per_s * dt_s)
-        hbm = self._bytes * share / (self._sku.hbm_bytes_per_s * dt_s)
+        hbm = self._bytes * share / (self._kinds.hbm_bytes_per_s * dt_s)
         self._keep(1.0 - share)
         return tensor, np.minimum(hbm, 1.0)
 

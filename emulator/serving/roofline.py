@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from emulator.models import ModelShape
-from emulator.settings import SkuSettings
+from emulator.skus import SkuSettings
 
 ACTIVATION_BYTES = 2.0  # BF16 between the chips of a group
 

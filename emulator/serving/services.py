@@ -13,7 +13,7 @@ from emulator.serving.job_run import JobRun, assemble
 from emulator.serving.replica import BatchLimits, Replica, Request
 from emulator.serving.roofline import StepCost
 from emulator.serving.traffic import Traffic, draw
-from emulator.settings import SkuSettings
+from emulator.skus import FleetSkus
 from emulator.workload import ProductShape, product_shape
 from fleet.topology import FleetMap
 from thermal.arrays import BoolArray, FloatArray
@@ -65,18 +65,18 @@ class Serving:
     def __init__(
         self,
         fleet_map: FleetMap,
-        sku: SkuSettings,
+        skus: FleetSkus,
         limits: BatchLimits,
         new_traffic: Callable[[], Traffic],
     ) -> None:
         self._fleet_map = fleet_map
-        self._sku = sku
+        self._skus = skus
         self._limits = limits
         self._new_traffic = new_traffic
         self._runs: dict[tuple[str, int], JobRun] = {}
         self._services: dict[str, Service] = {}
         self._servers: list[Server] = []
-        self._costs: dict[tuple[str, int], StepCost] = {}
+        self._costs: dict[tuple[str, int, int], StepCost] = {}
         self._runs_of_sled: dict[int, list[JobRun]] = {}
 
     def reconcile(self, wanted: Sequence[Mapping[str, JobSpec]], now_s: float) -> bool:
@@ -175,7 +175,7 @@ class Serving:
     def _build(self, run: JobRun, now_s: float) -> list[Server]:
         built: list[Server] = []
         for chips in run.groups():
-            cost = self._cost(run.model, len(chips))
+            cost = self._cost(run.model, chips)
             if cost is None:
                 continue
             service = self._services.get(run.model)
@@ -195,15 +195,21 @@ class Serving:
             )
         return built
 
-    def _cost(self, model: str, chips: int) -> StepCost | None:
-        """None when the model is unknown, or too big for so few chips."""
+    def _cost(self, model: str, chips: Sequence[int]) -> StepCost | None:
+        """None when the model is unknown, too big for so few chips, or the chips are of two kinds:
+        a gang runs in step.
+        """
         shape = MODELS.get(model)
-        if shape is None:
+        kinds = {int(self._fleet_map.generation_of_chip[chip]) for chip in chips}
+        if shape is None or len(kinds) != 1:
             return None
-        key = (model, chips)
+        key = (model, len(chips), kinds.pop())
         if key not in self._costs:
             self._costs[key] = StepCost(
-                shape=shape, chips=chips, sku=self._sku, max_batch=self._limits.max_batch
+                shape=shape,
+                chips=len(chips),
+                sku=self._skus.of_chip(chips[0]),
+                max_batch=self._limits.max_batch,
             )
         return self._costs[key] if self._costs[key].kv_tokens > 0 else None
 

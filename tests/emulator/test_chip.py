@@ -4,15 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.chip import ChipBank, dynamic_w, leakage_w, static_w, thermal_speed_ratio
-from emulator.settings import SKUS
+from emulator.skus import ChipColumns, generation_settings
 from fleet.topology import Generation
 
-SKU = SKUS[Generation.TRN3_GEN2]
-POWER, LIMITS = SKU.power, SKU.limits
+SKU = generation_settings(Generation.TRN3_GEN2).chip
+POWER = SKU.power
+KIND = ChipColumns.alike(SKU, chips=1)
 
 
 def bank_of(chips: int = 1) -> ChipBank:
-    return ChipBank.at_rest(SKU, chips=chips)
+    return ChipBank.at_rest(ChipColumns.alike(SKU, chips=chips))
 
 
 def protect(
@@ -28,7 +29,7 @@ def protect(
 
 
 def test_idle_power_at_the_idle_junction() -> None:
-    idle = static_w(POWER, np.array([POWER.idle_junction_c]))
+    idle = static_w(KIND, np.array([POWER.idle_junction_c]))
 
     assert idle[0] == pytest.approx(POWER.idle_w)
 
@@ -37,19 +38,19 @@ def test_leakage_doubles_within_the_published_span() -> None:
     doubling_k = np.log(2.0) / POWER.leakage_per_k
 
     assert 35.0 <= doubling_k <= 58.0
-    assert leakage_w(POWER, 85.0) == pytest.approx(POWER.leakage_w)
+    assert leakage_w(KIND, np.array([85.0]))[0] == pytest.approx(POWER.leakage_w)
 
 
 def test_saturated_serving_draws_more_than_the_sustained_power_and_less_than_the_peak() -> None:
     # Llama-3 70B on chat at capacity: 0.43 of the peak FLOP/s and 0.17 of the bandwidth.
-    drawn = static_w(POWER, np.array([71.0])) + dynamic_w(POWER, np.array([0.43]), np.array([0.17]))
+    drawn = static_w(KIND, np.array([71.0])) + dynamic_w(KIND, np.array([0.43]), np.array([0.17]))
 
     assert POWER.sustained_w <= drawn[0] <= POWER.tdp_w
 
 
 def test_dense_prefill_alone_comes_near_the_peak() -> None:
     tensor = np.array([SKU.tensor_efficiency_ratio])
-    drawn = static_w(POWER, np.array([75.0])) + dynamic_w(POWER, tensor, np.array([0.1]))
+    drawn = static_w(KIND, np.array([75.0])) + dynamic_w(KIND, tensor, np.array([0.1]))
 
     assert drawn[0] == pytest.approx(POWER.tdp_w, rel=0.07)
 
@@ -58,7 +59,7 @@ def test_dense_prefill_alone_comes_near_the_peak() -> None:
     ("junction_c", "speed"), [(60.0, 1.0), (95.0, 1.0), (100.0, 0.55), (104.999, 0.1)]
 )
 def test_the_clock_falls_between_throttle_and_trip(junction_c: float, speed: float) -> None:
-    assert thermal_speed_ratio(LIMITS, np.array([junction_c]))[0] == pytest.approx(speed, abs=1e-3)
+    assert thermal_speed_ratio(KIND, np.array([junction_c]))[0] == pytest.approx(speed, abs=1e-3)
 
 
 def test_a_trip_lasts_until_the_next_power_up() -> None:
@@ -113,7 +114,7 @@ def test_the_cap_is_never_passed_by_work(
     share = bank.allowed_ratio(np.array([tensor]), np.array([hbm]), at_c)
     bank.draw(tensor * share, hbm * share, at_c)
 
-    floor_w = static_w(POWER, at_c)[0]
+    floor_w = static_w(KIND, at_c)[0]
     assert bank.power_w[0] <= max(cap * POWER.tdp_w, floor_w) + 1e-6
     assert 0.0 <= share[0] <= 1.0
 
@@ -123,8 +124,8 @@ def test_a_cap_slows_the_clock_by_what_the_work_would_draw() -> None:
     bank.expect(np.array([0.4]), np.array([0.2]))
     protect(bank, junction_c=60.0, cap=0.5)
 
-    full_w = dynamic_w(POWER, np.array([0.4]), np.array([0.2]))[0]
-    budget_w = 500.0 - static_w(POWER, at_c)[0]
+    full_w = dynamic_w(KIND, np.array([0.4]), np.array([0.2]))[0]
+    budget_w = 500.0 - static_w(KIND, at_c)[0]
     assert bank.speed_ratio[0] == pytest.approx(budget_w / full_w)
 
 

@@ -4,9 +4,7 @@ from typing import Any
 import pytest
 
 from emulator.options import EmulatorOptions
-from emulator.settings import sku_of
 from fleet.errors import ConfigurationError
-from fleet.topology import FleetMap, Generation, LoopKind, LoopPlan, mixed_datacenter
 
 
 def test_the_defaults_can_be_used() -> None:
@@ -38,11 +36,3 @@ def test_a_value_that_can_not_be_used_is_named(field: str, value: float) -> None
 def test_a_trace_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"trace = .*gone\.csv: no such file"):
         EmulatorOptions(trace=tmp_path / "gone.csv").validate()
-
-
-def test_air_cooled_halls_are_refused_by_name() -> None:
-    row = LoopPlan(kind=LoopKind.AIR, ultraservers={Generation.TRN2: 1})
-    with pytest.raises(
-        ConfigurationError, match=r"trn2 can not be emulated; use one of: trn3-gen2"
-    ):
-        sku_of(FleetMap(mixed_datacenter([row])))

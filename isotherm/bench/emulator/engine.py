@@ -15,7 +15,7 @@ from emulator.serving.replica import BatchLimits, Replica, Request
 from emulator.serving.roofline import StepCost
 from emulator.serving.services import Work
 from emulator.serving.traffic import GeneratedTraffic, draw
-from emulator.settings import SKUS, SkuSettings
+from emulator.skus import ChipColumns, SkuSettings, generation_settings
 from emulator.workload import (
     LONGEST_ROWS,
     Flop,
@@ -158,7 +158,7 @@ class EngineProducts:
 
 def served_orders(chips: int, *, spans: int, rng: np.random.Generator) -> list[Orders]:
     """What replicas of a saturated hall ask of their chips, second by second."""
-    sku = SKUS[Generation.TRN3_GEN2]
+    sku = generation_settings(Generation.TRN3_GEN2).chip
     cost = StepCost(shape=MODELS[_MODEL], chips=_TENSOR_PARALLEL, sku=sku)
     limits = BatchLimits(max_batch=256, prefill_tokens=8_192, max_waiting=512)
     replicas = [Replica(cost, limits, 0.0) for _ in range(chips // _TENSOR_PARALLEL)]
@@ -194,7 +194,7 @@ def _orders(replicas: list[Replica], sku: SkuSettings) -> Orders:
         moved_bytes=per_chip([replica.moved_bytes for replica in replicas]),
         decode_rows=np.repeat([replica.decode_rows for replica in replicas], _TENSOR_PARALLEL),
     )
-    backlog = Backlog(sku, chips=chips, peak_flop_per_s=_PEAK_FLOP_PER_S)
+    backlog = Backlog(ChipColumns.alike(sku, chips=chips), peak_flop_per_s=_PEAK_FLOP_PER_S)
     backlog.add(work, usable=np.ones(chips, dtype=np.bool_), dt_s=1.0)
     return backlog.orders(np.ones(chips), 1.0)
 

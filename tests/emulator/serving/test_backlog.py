@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from emulator.chip import ChipBank
 from emulator.serving.backlog import Backlog
 from emulator.serving.services import Work
-from emulator.settings import SKUS
+from emulator.skus import ChipColumns, generation_settings
 from fleet.topology import Generation
 
-SKU = SKUS[Generation.TRN3_GEN2]
+SKU = generation_settings(Generation.TRN3_GEN2).chip
+KIND = ChipColumns.alike(SKU, chips=1)
 PEAK = 50e6
 USABLE = np.ones(1, dtype=np.bool_)
 ONE = np.ones(1)
@@ -27,7 +28,7 @@ def work_of(tensor: float, hbm: float) -> Work:
 
 
 def test_all_executed_gives_the_utilizations_back() -> None:
-    backlog = Backlog(SKU, chips=1, peak_flop_per_s=PEAK)
+    backlog = Backlog(KIND, peak_flop_per_s=PEAK)
     backlog.add(work_of(0.4, 0.2), usable=USABLE, dt_s=1.0)
 
     orders = backlog.orders(ONE, 1.0)
@@ -42,7 +43,7 @@ def test_all_executed_gives_the_utilizations_back() -> None:
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.0, 0.6), st.floats(0.0, 1.0)), min_size=1, max_size=30))
 def test_nothing_is_lost_or_made_by_carrying(spans: list[tuple[float, float]]) -> None:
-    backlog = Backlog(SKU, chips=1, peak_flop_per_s=PEAK)
+    backlog = Backlog(KIND, peak_flop_per_s=PEAK)
     wanted = done = 0.0
     for tensor, share in spans:
         backlog.add(work_of(tensor, 0.1), usable=USABLE, dt_s=10.0)
@@ -57,7 +58,7 @@ def test_nothing_is_lost_or_made_by_carrying(spans: list[tuple[float, float]]) -
 
 
 def test_a_lump_beyond_the_peak_can_not_pass_a_cap() -> None:
-    backlog, chips = Backlog(SKU, chips=1, peak_flop_per_s=PEAK), ChipBank.at_rest(SKU, chips=1)
+    backlog, chips = Backlog(KIND, peak_flop_per_s=PEAK), ChipBank.at_rest(KIND)
     chips.power_cap_w = np.array([600.0])
     backlog.add(work_of(1.8, 2.5), usable=USABLE, dt_s=1.0)
     at_c = np.array([70.0])
@@ -69,7 +70,7 @@ def test_a_lump_beyond_the_peak_can_not_pass_a_cap() -> None:
 
 
 def test_work_of_a_stopped_chip_is_gone() -> None:
-    backlog = Backlog(SKU, chips=1, peak_flop_per_s=PEAK)
+    backlog = Backlog(KIND, peak_flop_per_s=PEAK)
     backlog.add(work_of(0.4, 0.2), usable=USABLE, dt_s=1.0)
     backlog.add(work_of(0.4, 0.2), usable=~USABLE, dt_s=1.0)
 
@@ -77,7 +78,7 @@ def test_work_of_a_stopped_chip_is_gone() -> None:
 
 
 def test_a_capped_chip_does_not_store_up_work_without_end() -> None:
-    backlog = Backlog(SKU, chips=1, peak_flop_per_s=PEAK)
+    backlog = Backlog(KIND, peak_flop_per_s=PEAK)
     for _ in range(100):
         backlog.add(work_of(0.6, 0.2), usable=USABLE, dt_s=1.0)
 

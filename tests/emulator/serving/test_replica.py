@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from emulator.models import MODELS
 from emulator.serving.replica import BatchLimits, Replica, Request
 from emulator.serving.roofline import StepCost
-from emulator.settings import SKUS
+from emulator.skus import generation_settings
 from fleet.topology import Generation
 
-SKU = SKUS[Generation.TRN3_GEN2]
+SKU = generation_settings(Generation.TRN3_GEN2).chip
 COST = StepCost(shape=MODELS["llama-3-70b"], chips=4, sku=SKU)
 LIMITS = BatchLimits(max_batch=8, prefill_tokens=8_192, max_waiting=16)
 

@@ -4,10 +4,10 @@ import pytest
 
 from emulator.models import MODELS
 from emulator.serving.roofline import StepCost
-from emulator.settings import SKUS
+from emulator.skus import generation_settings
 from fleet.topology import Generation
 
-SKU = SKUS[Generation.TRN3_GEN2]
+SKU = generation_settings(Generation.TRN3_GEN2).chip
 CONTEXT = 2_048
 
 

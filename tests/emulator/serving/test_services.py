@@ -7,11 +7,10 @@ from emulator.readings import JobPhase, JobSpec
 from emulator.serving.replica import BatchLimits
 from emulator.serving.services import Serving, Work
 from emulator.serving.traffic import GeneratedTraffic
-from emulator.settings import SKUS
-from fleet.topology import FleetMap, Generation, trn3_datacenter
+from emulator.skus import FleetSkus
+from fleet.topology import FleetMap, trn3_datacenter
 
 FLEET = FleetMap(trn3_datacenter(ultraservers=1))
-SKU = SKUS[Generation.TRN3_GEN2]
 LIMITS = BatchLimits(max_batch=256, prefill_tokens=8_192, max_waiting=512)
 USABLE = np.ones(FLEET.chips, dtype=np.bool_)
 FULL_SPEED = np.ones(FLEET.chips)
@@ -21,7 +20,7 @@ Wanted = list[Mapping[str, JobSpec]]
 
 def serving_of() -> Serving:
     rng = np.random.default_rng(5)
-    return Serving(FLEET, SKU, LIMITS, lambda: GeneratedTraffic(rng.spawn(1)[0]))
+    return Serving(FLEET, FleetSkus(FLEET), LIMITS, lambda: GeneratedTraffic(rng.spawn(1)[0]))
 
 
 def wanted_of(*specs: tuple[int, JobSpec]) -> Wanted:
