@@ -51,6 +51,10 @@ class ChipBank:
     powered: BoolArray
     tripped: BoolArray
     """Stopped by heat, until the sled's next power-up."""
+    dead: BoolArray
+    """Neither works nor draws power."""
+    unfit: BoolArray
+    """Does not work, for its memory is lost; it idles."""
     power_cap_w: FloatArray
     speed_ratio: FloatArray
     """Clock in force; work takes 1 / speed as long."""
@@ -71,6 +75,8 @@ class ChipBank:
             kinds=kinds,
             powered=np.ones(chips, dtype=np.bool_),
             tripped=np.zeros(chips, dtype=np.bool_),
+            dead=np.zeros(chips, dtype=np.bool_),
+            unfit=np.zeros(chips, dtype=np.bool_),
             power_cap_w=kinds.tdp_w.copy(),
             speed_ratio=np.ones(chips),
             tensor_ratio=np.zeros(chips),
@@ -83,7 +89,12 @@ class ChipBank:
 
     @property
     def usable(self) -> BoolArray:
-        return self.powered & ~self.tripped
+        return self.alive & ~self.unfit
+
+    @property
+    def alive(self) -> BoolArray:
+        """Draws power."""
+        return self.powered & ~self.tripped & ~self.dead
 
     def protect(
         self,
@@ -91,6 +102,8 @@ class ChipBank:
         powered: BoolArray,
         cap_ratio: FloatArray,
         slow_ratio: FloatArray,
+        dead: BoolArray,
+        unfit: BoolArray,
         junction_c: FloatArray,
     ) -> None:
         """Take requests and temperatures, trip what is too hot, set the clocks.
@@ -101,7 +114,7 @@ class ChipBank:
         self.tripped = (self.tripped & self.powered & powered) | (
             powered & (junction_c >= self.kinds.trip_c)
         )
-        self.powered = powered
+        self.powered, self.dead, self.unfit = powered, dead, unfit
         self.power_cap_w = cap_ratio * self.kinds.tdp_w
         # What the last step's work would draw at full clock.
         full_w = self.wanted_w / self.speed_ratio
@@ -145,4 +158,4 @@ class ChipBank:
         self.hbm_ratio = np.where(self.usable, hbm_ratio, 0.0)
         work_w = dynamic_w(self.kinds, self.tensor_ratio, self.hbm_ratio)
         drawn_w = static_w(self.kinds, junction_c) + work_w
-        self.power_w = np.where(self.usable, drawn_w, 0.0)
+        self.power_w = np.where(self.alive, drawn_w, 0.0)

@@ -11,7 +11,9 @@ from emulator.chip import ChipBank
 from emulator.faults.book import FaultBook
 from emulator.faults.fault import Fault
 from emulator.faults.kinds import FaultKind
-from emulator.hbm import EccModel
+from emulator.hbm.memory import chip_memory
+from emulator.hbm.model import HbmModel
+from emulator.hbm.upkeep import MemoryUpkeep
 from emulator.loops import CoolingLoops
 from emulator.options import EmulatorOptions
 from emulator.panel import Hall, Panel
@@ -75,7 +77,17 @@ class World:
             firmware=firmware,
         )
         self.chips = ChipBank.at_rest(self.skus.chips)
-        self.ecc = EccModel(options.hbm, chips=chips, rng=ecc_rng)
+        self.hbm = HbmModel(
+            options.hbm,
+            chip_memory(fleet_map, options.hbm),
+            ecc_rng,
+            overflow=options.ecc_overflow,
+        )
+        self._memory = MemoryUpkeep(
+            self.hbm,
+            reload_s=options.reload_s,
+            replace_at_power_up=options.replace_at_power_up,
+        )
         self.engine = WorkloadEngine(chips, product_rng, threads=options.matmul_threads)
         self.serving = Serving(
             fleet_map,
@@ -133,6 +145,8 @@ class World:
             powered=powered[self.fleet_map.sled_of_chip],
             cap_ratio=np.clip(np.array(caps), 0.0, 1.0),
             slow_ratio=self.broken.slow_ratio,
+            dead=self.broken.chip_dead,
+            unfit=self.hbm.dead,
             junction_c=self.loops.column("junction_c"),
         )
         jobs = [asked.jobs for asked in self._requests]
@@ -175,19 +189,20 @@ class World:
         )
 
     def _wear(self, dt_s: float) -> None:
-        failed = self.ecc.step(
+        failed = self._memory.step(
             dt_s,
             powered=self.chips.powered,
             hbm_c=self.loops.column("hbm_c"),
             hbm_ratio=self.chips.hbm_ratio,
             storm_per_s=self.broken.storm_per_s,
+            decay_ratio=self.broken.hbm_decay_ratio,
         )
         self.serving.interrupt(failed, self.now_s + dt_s + self.options.reload_s)
 
     def _publish(self, dt_s: float) -> None:
         hall = Hall(
             chips=self.chips,
-            ecc=self.ecc,
+            hbm=self.hbm,
             loops=self.loops,
             powered=self._powered,
             sled_power_w=self._sled_power.total_w,

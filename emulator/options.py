@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emulator.hbm import HbmSettings
+from emulator.hbm.registers import Overflow
+from emulator.hbm.settings import HbmSettings, published_rates
 from fleet.errors import ConfigurationError
 
 
@@ -34,10 +35,15 @@ class EmulatorOptions:
     settle_s: float = 120.0
     """Idle seconds that coolant circulates before the world is shown."""
     reload_s: float = 20.0
-    """Estimate: a replica loads its model again after an uncorrected memory error."""
+    """Estimate: after an uncorrected memory error the driver is loaded, and the model again."""
     real_time: bool = True
     """Step once a `step_s` of the clock; otherwise as fast as the host can."""
-    hbm: HbmSettings = field(default_factory=HbmSettings)
+    hbm: HbmSettings = field(default_factory=published_rates)
+    ecc_overflow: Overflow = Overflow.SATURATE
+    """What a full error register does; which is not published."""
+    replace_at_power_up: bool = True
+    """Chips whose memory is lost are new when their sled is switched on again; otherwise they
+    stay lost."""
 
     def validate(self) -> None:
         for name, ok, want in _CHECKS:

@@ -1,10 +1,10 @@
 """Everything the sensors of the hall show, gathered into the readings of each device."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from emulator.chip import ChipBank
-from emulator.hbm import EccModel
+from emulator.hbm.model import HbmModel
 from emulator.loops import SLED_STATE, CoolingLoops
 from emulator.readings import (
     CduReadings,
@@ -44,7 +44,7 @@ class Hall:
     """What the sensors are held to; arrays [sleds] unless the name says chip."""
 
     chips: ChipBank
-    ecc: EccModel
+    hbm: HbmModel
     loops: CoolingLoops
     powered: BoolArray
     sled_power_w: FloatArray
@@ -65,8 +65,9 @@ class Panel:
     def sleds(self, hall: Hall, at_unix_ns: int, dt_s: float) -> tuple[SledReadings, ...]:
         chip = self._chip_columns(hall, dt_s)
         sled = self._sled_columns(hall, dt_s)
+        ecc = _ecc_counts(hall.hbm, self._fleet_map)
         return tuple(
-            self._sled_readings(row, hall, chip, sled, at_unix_ns)
+            self._sled_readings(row, hall, chip, sled, ecc[row], at_unix_ns)
             for row in range(self._fleet_map.sleds)
         )
 
@@ -127,6 +128,7 @@ class Panel:
         hall: Hall,
         chip: dict[str, list[float]],
         sled: dict[str, list[float]],
+        ecc: EccCounts,
         at_unix_ns: int,
     ) -> SledReadings:
         span = self._fleet_map.chips_in_sled(row)
@@ -142,7 +144,7 @@ class Panel:
             core_utilization_ratio=tuple(chip["core_ratio"][span]),
             flop_per_s=tuple(chip["flop_per_s"][span]),
             device_memory_bytes=tuple(hall.chip_memory_bytes[span]),
-            ecc=_ecc(hall.ecc, span),
+            ecc=ecc,
             inlet_c=sled["inlet_c"][row],
             outlet_c=sled["outlet_c"][row],
             flow_lpm=sled["coolant_flow_lpm"][row],
@@ -166,13 +168,19 @@ def _leak_state(sled: SledSettings, seen_l: float) -> LeakState:
     return LeakState.WARNING if seen_l >= sled.leak_warning_l else LeakState.OK
 
 
-def _ecc(ecc: EccModel, span: slice) -> EccCounts:
-    return EccCounts(
-        hbm_corrected=tuple(ecc.hbm_corrected[span].tolist()),
-        hbm_uncorrected=tuple(ecc.hbm_uncorrected[span].tolist()),
-        sram_corrected=tuple(ecc.sram_corrected[span].tolist()),
-        sram_uncorrected=tuple(ecc.sram_uncorrected[span].tolist()),
-    )
+def _ecc_counts(hbm: HbmModel, fleet_map: FleetMap) -> list[EccCounts]:
+    """By sled."""
+    read = hbm.registers.read()
+    counts = {field.name: getattr(read, field.name).tolist() for field in fields(read)}
+    failed = {status: total.tolist() for status, total in hbm.failed_total.items()}
+    spans = [fleet_map.chips_in_sled(row) for row in range(fleet_map.sleds)]
+    return [
+        EccCounts(
+            **{name: tuple(values[span]) for name, values in counts.items()},
+            failed_total={status: tuple(total[span]) for status, total in failed.items()},
+        )
+        for span in spans
+    ]
 
 
 def _pump_health(tripped: bool) -> PumpHealth:

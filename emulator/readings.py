@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from emulator.hbm.status import NrtStatus
 from fleet.metrics import LeakState
 
 PERCENTILES: Final = (0, 1, 25, 50, 75, 99, 100)
@@ -60,12 +61,21 @@ class RunningJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EccCounts:
-    """Cumulative since the sled's last power-up, one entry a chip."""
+    """What the error registers show, one entry a chip: cumulative since the sled's last power-up,
+    but 16 bits wide, unreadable at times, and cleared by whoever likes to.
+    """
 
     hbm_corrected: tuple[int, ...]
     hbm_uncorrected: tuple[int, ...]
+    """Beyond repair."""
+    hbm_repairable_uncorrected: tuple[int, ...]
+    """Until the driver is loaded again; always 0 on Trn1."""
     sram_corrected: tuple[int, ...]
     sram_uncorrected: tuple[int, ...]
+    repair_state: tuple[int, ...]
+    """`RepairState`."""
+    failed_total: Mapping[NrtStatus, tuple[int, ...]]
+    """Executions that memory errors ended, by what the runtime said of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ def protect(
         powered=np.full(chips, on),
         cap_ratio=np.full(chips, cap),
         slow_ratio=np.full(chips, slow),
+        dead=np.zeros(chips, dtype=np.bool_),
+        unfit=np.zeros(chips, dtype=np.bool_),
         junction_c=np.full(chips, junction_c),
     )
 
@@ -90,6 +92,8 @@ def test_no_power_and_a_trip_draw_nothing() -> None:
         powered=np.array([False, True]),
         cap_ratio=np.ones(2),
         slow_ratio=np.ones(2),
+        dead=np.zeros(2, dtype=np.bool_),
+        unfit=np.zeros(2, dtype=np.bool_),
         junction_c=np.array([40.0, 105.0]),
     )
     bank.draw(np.full(2, 0.4), np.full(2, 0.2), np.array([40.0, 105.0]))

@@ -53,8 +53,11 @@ def sled_readings(**changes: Any) -> SledReadings:
         ecc=EccCounts(
             hbm_corrected=(3, 0, 0, 1),
             hbm_uncorrected=(0, 1, 0, 0),
+            hbm_repairable_uncorrected=(1, 0, 0, 0),
             sram_corrected=(0, 0, 2, 0),
             sram_uncorrected=(0, 0, 0, 4),
+            repair_state=(1, 2, 0, 0),
+            failed_total={},
         ),
         inlet_c=40.1,
         outlet_c=48.3,

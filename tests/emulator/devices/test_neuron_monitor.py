@@ -270,8 +270,11 @@ def test_ecc_counts_are_those_of_each_device() -> None:
         ecc=EccCounts(
             hbm_corrected=(1, 2, 3, 4),
             hbm_uncorrected=(5, 6, 7, 8),
+            hbm_repairable_uncorrected=(17, 18, 19, 20),
             sram_corrected=(9, 10, 11, 12),
             sram_uncorrected=(13, 14, 15, 2**40),
+            repair_state=(0, 0, 0, 0),
+            failed_total={},
         )
     )
     report = report_of(NeuronMonitor(hall, 0))
