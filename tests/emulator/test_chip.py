@@ -102,6 +102,24 @@ def test_no_power_and_a_trip_draw_nothing() -> None:
     assert bank.tensor_ratio.tolist() == [0.0, 0.0]
 
 
+def test_a_dead_chip_draws_nothing_and_an_unfit_one_idles() -> None:
+    bank = bank_of(3)
+    bank.protect(
+        powered=np.ones(3, dtype=np.bool_),
+        cap_ratio=np.ones(3),
+        slow_ratio=np.ones(3),
+        dead=np.array([True, False, False]),
+        unfit=np.array([False, True, False]),
+        junction_c=np.full(3, 40.0),
+    )
+    bank.draw(np.full(3, 0.4), np.full(3, 0.2), np.full(3, 40.0))
+
+    assert bank.usable.tolist() == [False, False, True]
+    assert bank.power_w[0] == 0.0
+    assert bank.power_w[1] == bank.sku.power.idle_w
+    assert bank.power_w[2] > 2 * bank.sku.power.idle_w
+
+
 @settings(deadline=None)
 @given(
     cap=st.floats(0.0, 1.0),
