@@ -9,9 +9,8 @@ from emulator.sourced import load
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySettings:
-    """The HBM of one generation of chips."""
+    """How the HBM of one generation of chips fails; how much there is says emulator/skus."""
 
-    stacks: int
     uncorrected_fit_per_gb: float
     """Uncorrected errors in 1e9 hours and GB (1e9 bytes), at the reference temperature."""
     repairable: bool

@@ -116,8 +116,8 @@ def test_a_dead_chip_draws_nothing_and_an_unfit_one_idles() -> None:
 
     assert bank.usable.tolist() == [False, False, True]
     assert bank.power_w[0] == 0.0
-    assert bank.power_w[1] == bank.sku.power.idle_w
-    assert bank.power_w[2] > 2 * bank.sku.power.idle_w
+    assert bank.power_w[1] == POWER.idle_w
+    assert bank.power_w[2] > 2 * POWER.idle_w
 
 
 @settings(deadline=None)

@@ -46,6 +46,8 @@ def test_a_mixed_bank_caps_each_chip_by_its_own_rating() -> None:
         powered=np.ones(chips, dtype=np.bool_),
         cap_ratio=np.full(chips, 0.5),
         slow_ratio=np.ones(chips),
+        dead=np.zeros(chips, dtype=np.bool_),
+        unfit=np.zeros(chips, dtype=np.bool_),
         junction_c=np.full(chips, 50.0),
     )
     assert bank.power_cap_w[[0, 144, 160, 176]].tolist() == [500.0, 250.0, 125.0, 10_500.0]
