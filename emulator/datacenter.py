@@ -8,6 +8,7 @@ import structlog
 
 from emulator.cdu import CduSettings, Firmware
 from emulator.chip import ChipBank
+from emulator.fabric import Fabric
 from emulator.faults.book import FaultBook
 from emulator.faults.fault import Fault
 from emulator.faults.kinds import FaultKind
@@ -77,6 +78,7 @@ class World:
             firmware=firmware,
         )
         self.chips = ChipBank.at_rest(self.skus.chips)
+        self.fabric = Fabric(self.skus)
         self.hbm = HbmModel(
             options.hbm,
             chip_memory(fleet_map, options.hbm),
@@ -130,6 +132,7 @@ class World:
     def _break(self, dt_s: float) -> None:
         self.broken = self._book.columns(self.now_s)
         self.loops.break_parts(self.broken)
+        self.fabric.break_links(self.broken.link_lost, self.broken.switch_lost)
         self._book.break_sensors(self._sensors, self.now_s)
         leak_lpm = self.loops.leak_lpm()
         # What has spilled is wiped up when the leak is mended.
