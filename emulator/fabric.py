@@ -77,8 +77,9 @@ class Fabric:
         rank = self._links_of(self._server_of(int(chips[0]))).snake
         local = np.asarray(chips, dtype=np.intp) - first
         if local.min() < 0 or local.max() >= len(rank):
-            return np.sort(local) + first  # over the network, where order does not matter
-        order: Order = local[np.argsort(rank[local])] + first
+            order: Order = np.sort(local) + first  # over the network order does not matter
+        else:
+            order = local[np.argsort(rank[local])] + first
         return order
 
     def connected_to(self, chip: int) -> tuple[int, ...]:
@@ -208,7 +209,8 @@ def _torus(
 def _ring_apart(position: Order, length: int) -> NDArray[np.intp]:
     """[n, n] steps between positions on a ring of this length."""
     ahead = (position[:, None] - position) % length
-    return np.minimum(ahead, length - ahead)
+    apart: NDArray[np.intp] = np.minimum(ahead, length - ahead)
+    return apart
 
 
 def _row_snake(place: Order, columns: int) -> Order:
