@@ -112,7 +112,7 @@ class Locations:
         rows, at_s = self._bursts(born_s, until_s, factor, dt_s)
         errors = np.zeros(len(self.table), dtype=np.int64)
         if len(rows):
-            sizes = self._sizes(len(rows))
+            sizes = self._sizes(self.table["fault_class"][rows])
             np.add.at(errors, rows, 1)
             np.add.at(self.table["left"], rows, sizes - 1)
         raging = np.flatnonzero((self.table["left"] > 0) & (factor > 0.0))
@@ -195,9 +195,10 @@ class Locations:
             np.concatenate([born_s[fresh], at_s[lives]]),
         )
 
-    def _sizes(self, number: int) -> NDArray[np.int64]:
+    def _sizes(self, classes: IntArray) -> NDArray[np.int64]:
         """Pareto, cut off at the most."""
         corrected = self._settings.corrected
-        drawn = 1.0 - self._rng.random(number)
-        sizes = drawn ** (-1.0 / corrected.size_exponent)
+        drawn = 1.0 - self._rng.random(len(classes))
+        sizes = corrected.least * drawn ** (-1.0 / corrected.size_exponent)
+        sizes[classes == CLASSES.index(FaultClass.CELL)] *= corrected.cell_factor
         return np.minimum(sizes, corrected.most).astype(np.int64)

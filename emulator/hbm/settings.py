@@ -77,8 +77,11 @@ class CorrectedSettings:
     bursts_sigma: float
     size_exponent: float
     """Of the Pareto tail of a burst's size."""
+    least: int
+    """Errors in a burst."""
     most: int
-    """Errors in one burst."""
+    cell_factor: float
+    """On the errors in a burst of a single cell."""
     storm_per_s: float
     """Errors a second while a burst lasts."""
     warm_c: float

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from isotherm.bench.emulator.engine import e1
+from isotherm.bench.emulator.memory import e7
 from isotherm.bench.fleet import f1, f2
 from isotherm.bench.report import Case
 
@@ -11,6 +12,6 @@ CaseRun = Callable[[bool, int], Case]
 """Takes `quick` and the seed; a case that can not run says why in its `reason`."""
 
 SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
-    "emulator": {"E1": e1},
+    "emulator": {"E1": e1, "E7": e7},
     "fleet": {"F1": f1, "F2": f2},
 }
