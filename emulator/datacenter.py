@@ -246,6 +246,10 @@ class World:
         """Injected and not over; some may not have begun."""
         return self._book.known()
 
+    def severities(self) -> tuple[tuple[Fault, float], ...]:
+        """What is broken at this moment, and how much of it; no device tells this."""
+        return self._book.severities(self.now_s)
+
     # --- parts -------------------------------------------------------------------------------
 
     def _settle(self) -> None:

@@ -75,6 +75,11 @@ class FaultBook:
             self._entries = {key: entries[key] for key in entries if key not in over}
         return [entry for entry in self._entries.values() if entry.start_s <= now_s]
 
+    def severities(self, now_s: float) -> tuple[tuple[Fault, float], ...]:
+        """Faults that are there now, and how much of each."""
+        there = ((entry.fault, entry.severity_at(now_s)) for entry in self.in_force(now_s))
+        return tuple((fault, severity) for fault, severity in there if severity != 0.0)
+
     def columns(self, now_s: float) -> FaultColumns:
         """What is broken now; the same object for as long as nothing changes."""
         state = tuple((entry, entry.severity_at(now_s)) for entry in self.in_force(now_s))

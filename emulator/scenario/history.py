@@ -1,0 +1,97 @@
+"""What a run was like, step by step: the series that a report draws."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from emulator.datacenter import World
+from thermal.arrays import FloatArray
+
+JUNCTION_PERCENTILES: Final = (50, 99, 100)
+_LOOP_SERIES: Final = (
+    "supply_c",
+    "return_c",
+    "primary_supply_c",
+    "secondary_flow_lpm",
+    "valve_ratio",
+    "heat_removed_w",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultSpan:
+    """When a fault was there; `end_s` is the end of the run where it lasted."""
+
+    kind: str
+    place: str
+    start_s: float
+    end_s: float
+
+
+class History:
+    """Grows by one row a `look`; arrays are [steps] or [steps, columns]."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[Any]] = {}
+        self._open: dict[tuple[str, str], float] = {}
+        self._spans: list[FaultSpan] = []
+        self.hottest_c = -np.inf
+        self.throttled_chip_s = 0.0
+        self.energy_j = 0.0
+        """Of the chips."""
+
+    def look(self, world: World, dt_s: float) -> None:
+        junction_c = world.loops.column("junction_c")
+        power_w = float(world.chips.power_w.sum())
+        self._add("t_s", world.now_s)
+        self._add("load_ratio", world.load_ratio)
+        self._add("chip_power_w", power_w)
+        self._add("junction_c", np.percentile(junction_c, JUNCTION_PERCENTILES).tolist())
+        for name in _LOOP_SERIES:
+            self._add(name, world.loops.scalars(name).tolist())
+        pumps = world.loops.column("pump_speed_ratio").reshape(-1, world.loops.pumps)
+        self._add("pump_speed_ratio", pumps.mean(axis=1).tolist())
+        for name, value in _latencies(world).items():
+            self._add(name, value)
+        self._look_at_faults(world)
+        self.hottest_c = max(self.hottest_c, float(junction_c.max()))
+        self.energy_j += power_w * dt_s
+        hot = junction_c >= world.sku.limits.throttle_c
+        self.throttled_chip_s += float(np.count_nonzero(hot)) * dt_s
+
+    def series(self, name: str) -> FloatArray:
+        return np.array(self._rows.get(name, []), dtype=np.float64)
+
+    def fault_spans(self) -> tuple[FaultSpan, ...]:
+        """In order of beginning."""
+        end_s = self._rows["t_s"][-1] if self._rows else 0.0
+        still = [_span(key, start_s, end_s) for key, start_s in self._open.items()]
+        return tuple(sorted([*self._spans, *still], key=lambda span: (span.start_s, span.place)))
+
+    def _add(self, name: str, value: Any) -> None:
+        self._rows.setdefault(name, []).append(value)
+
+    def _look_at_faults(self, world: World) -> None:
+        there = {(fault.kind.value, fault.place) for fault, _ in world.severities()}
+        for key in self._open.keys() - there:
+            self._spans.append(_span(key, self._open.pop(key), world.now_s))
+        for key in there - self._open.keys():
+            self._open[key] = world.now_s
+
+
+def _span(key: tuple[str, str], start_s: float, end_s: float) -> FaultSpan:
+    return FaultSpan(kind=key[0], place=key[1], start_s=start_s, end_s=end_s)
+
+
+def _latencies(world: World) -> Mapping[str, float]:
+    """The worst job's percentiles over the last minute; NaN while nothing is served."""
+    worst = dict.fromkeys(("ttft_p50_s", "ttft_p99_s", "tpot_p50_s", "tpot_p99_s"), np.nan)
+    for row in range(world.fleet_map.sleds):
+        for job in world.sled_readings(row).jobs:
+            if job.ttft_s is None or job.tpot_s is None:
+                continue
+            found = dict(zip(worst, (*job.ttft_s, *job.tpot_s), strict=True))
+            worst = {name: float(np.fmax(worst[name], found[name])) for name in worst}
+    return worst
