@@ -9,6 +9,7 @@ from emulator.__main__ import app as role
 from emulator.faults.catalogue import FaultSpec, catalogue, fault_kind
 from emulator.faults.kinds import CourseKind, FaultKind
 from emulator.faults.site import PLACES
+from isotherm.cli import scenario
 from isotherm.cli.output import Format, every_field, show, terminal
 from isotherm.world import ask
 
@@ -16,6 +17,8 @@ app = typer.Typer(
     no_args_is_help=True,
     help="An emulated hall: serve its devices, run scenarios, break things.",
 )
+app.command()(scenario.run)
+app.command()(scenario.scenarios)
 app.add_typer(role)
 console = terminal()
 Emulator = Annotated[
