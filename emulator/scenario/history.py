@@ -58,7 +58,7 @@ class History:
         self._look_at_faults(world)
         self.hottest_c = max(self.hottest_c, float(junction_c.max()))
         self.energy_j += power_w * dt_s
-        hot = junction_c >= world.sku.limits.throttle_c
+        hot = junction_c >= world.chips.kinds.throttle_c
         self.throttled_chip_s += float(np.count_nonzero(hot)) * dt_s
 
     def series(self, name: str) -> FloatArray:

@@ -58,7 +58,7 @@ def _junction(axes: Any, run: ScenarioRun) -> None:
     for column, percentile in enumerate(JUNCTION_PERCENTILES):
         label = "hottest" if percentile == 100 else f"p{percentile}"
         axes.plot(_minutes(run), values[:, column], label=label)
-    throttle_c = run.world.sku.limits.throttle_c
+    throttle_c = float(run.world.chips.kinds.throttle_c.min())
     if values.max() > throttle_c - 10.0:
         axes.axhline(throttle_c, color="grey", linestyle=":", label="throttling")
     axes.set_ylabel("junction, °C")
