@@ -115,12 +115,14 @@ class FirmwareState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
-    """What the registers say, after the lease was checked."""
+    """What the registers say, after the lease was checked. None: the own loop decides."""
 
-    mode: ControlMode
-    valve_ratio: float
-    pump_ratio: tuple[float, ...]
+    valve_ratio: float | None
+    pump_ratio: tuple[float, ...] | None
     supply_setpoint_c: float
+    flow_target_lpm: float | None = None
+    """None: as the settings say."""
+    stopped: bool = False
 
 
 def initial_state(settings: CduSettings, pumps: int) -> FirmwareState:
@@ -143,7 +145,7 @@ def step(
         valve_ratio=valve_ratio,
         pid=memory,
         pump_ratio=_pumps(settings.pump, state, orders, sensed, dt_s),
-        pump_enabled=_enabled(settings.pump, state, sensed),
+        pump_enabled=_enabled(settings.pump, state, orders, sensed),
     )
 
 
@@ -214,8 +216,8 @@ def _valve(
     gains = _scheduled(settings.valve, state.valve_ratio)
     error_k = sensed.supply_c - _setpoint_c(settings, orders, sensed)
     forced = _forced_valve(settings, state, sensed)
-    if forced is None and orders.mode is ControlMode.REMOTE:
-        forced = orders.valve_ratio
+    if forced is None:
+        forced = 0.0 if orders.stopped else orders.valve_ratio
     if forced is None and math.isfinite(error_k):
         memory = state.pid
         if memory.error_k is None:
@@ -249,9 +251,11 @@ def _pumps(
     pumps = len(state.pump_ratio)
     if state.over_temperature or state.blind_for_s > 0.0:
         wanted = (1.0,) * pumps
-    elif orders.mode is ControlMode.REMOTE:
+    elif orders.pump_ratio is not None:
         wanted = orders.pump_ratio
     else:
+        if orders.flow_target_lpm is not None:
+            loop = replace(loop, target_flow_lpm=orders.flow_target_lpm)
         wanted = (_common_speed(loop, state, sensed, dt_s),) * pumps
     return tuple(
         _slewed(loop, held, asked, dt_s)
@@ -282,10 +286,12 @@ def _common_speed(loop: PumpLoop, state: FirmwareState, sensed: CduReadings, dt_
     return wanted
 
 
-def _enabled(loop: PumpLoop, state: FirmwareState, sensed: CduReadings) -> tuple[bool, ...]:
+def _enabled(
+    loop: PumpLoop, state: FirmwareState, orders: Orders, sensed: CduReadings
+) -> tuple[bool, ...]:
     """Duty pumps, and as many standby pumps as duty pumps have tripped."""
     pumps = len(state.pump_ratio)
-    if state.dry:
+    if state.dry or orders.stopped:
         return (False,) * pumps
     duty = pumps - min(loop.standby_pumps, pumps - 1)
     left, enabled = duty, []
@@ -316,11 +322,13 @@ class Firmware:
             and unwritten_s >= self.settings.remote_lease_s
         ):
             requests.control_mode = ControlMode.LOCAL
+        remote = requests.control_mode is ControlMode.REMOTE
         orders = Orders(
-            mode=requests.control_mode,
-            valve_ratio=requests.valve_ratio,
-            pump_ratio=requests.pump_ratio,
+            valve_ratio=requests.valve_ratio if remote and requests.remote_valve else None,
+            pump_ratio=requests.pump_ratio if remote and requests.remote_pumps else None,
             supply_setpoint_c=requests.supply_setpoint_c,
+            flow_target_lpm=requests.flow_target_lpm,
+            stopped=requests.stopped,
         )
         self.state = step(self.settings, self.state, orders, sensed, dt_s)
         return Actuators(

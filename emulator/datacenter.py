@@ -216,7 +216,9 @@ class World:
         )
         at_unix_ns = self._clock.unix_ns()
         self._sled_readings = self._panel.sleds(hall, at_unix_ns, dt_s)
-        self._cdu_readings = self._panel.cdus(self.loops, self.loops.requests, at_unix_ns, dt_s)
+        self._cdu_readings = self._panel.cdus(
+            self.loops, self.loops.requests, self._spilled_l, at_unix_ns, dt_s
+        )
 
     # --- what devices use --------------------------------------------------------------------
 
@@ -261,7 +263,7 @@ class World:
             )
             self._cool(1.0)
             self._cdu_readings = self._panel.cdus(
-                self.loops, self.loops.requests, self._clock.unix_ns(), 1.0
+                self.loops, self.loops.requests, self._spilled_l, self._clock.unix_ns(), 1.0
             )
         self._publish(0.0)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 from emulator.chip import ChipBank
 from emulator.hbm.model import HbmModel
+from emulator.leak_watch import LeakWatch
 from emulator.loops import SLED_STATE, CoolingLoops
 from emulator.readings import (
     CduReadings,
@@ -36,7 +37,6 @@ _CDU_STATE = (
     "dew_point_c",
 )
 _SLED_METRICS = dict(zip(("inlet_c", "outlet_c", "coolant_flow_lpm"), SLED_STATE, strict=True))
-_CDU_DETECTORS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,19 +61,27 @@ class Panel:
         self._fleet_map = fleet_map
         self._sensors = sensors
         self._skus = skus
+        self._leaks = LeakWatch(fleet_map, sensors, skus)
 
     def sleds(self, hall: Hall, at_unix_ns: int, dt_s: float) -> tuple[SledReadings, ...]:
         chip = self._chip_columns(hall, dt_s)
         sled = self._sled_columns(hall, dt_s)
         ecc = _ecc_counts(hall.hbm, self._fleet_map)
+        leaks = self._leaks.sleds(hall.spilled_l, dt_s)
         return tuple(
-            self._sled_readings(row, hall, chip, sled, ecc[row], at_unix_ns)
+            self._sled_readings(row, hall, chip, sled, ecc[row], leaks[row], at_unix_ns)
             for row in range(self._fleet_map.sleds)
         )
 
     def cdus(
-        self, loops: CoolingLoops, requests: Sequence[CduRequests], at_unix_ns: int, dt_s: float
+        self,
+        loops: CoolingLoops,
+        requests: Sequence[CduRequests],
+        spilled_l: FloatArray,
+        at_unix_ns: int,
+        dt_s: float,
     ) -> tuple[CduReadings, ...]:
+        """`spilled_l` [sleds] lies under the racks."""
         shown = {
             name: self._sensors.read(name, loops.scalars(name), dt_s).tolist()
             for name in _CDU_STATE
@@ -82,11 +90,13 @@ class Panel:
             name: self._sensors.read(name, loops.column(name), dt_s).reshape(-1, loops.pumps)
             for name in ("pump_speed_ratio", "pump_power_w")
         }
+        leaks = self._leaks.cdus(spilled_l, shown["reservoir_level_ratio"], requests, dt_s)
         return tuple(
             CduReadings(
                 at_unix_ns=at_unix_ns,
                 **{name: values[row] for name, values in shown.items()},
-                leak=(LeakState.OK,) * _CDU_DETECTORS,
+                leak=leaks[row].states,
+                leak_latched=leaks[row].latched,
                 control_mode=asked.control_mode,
                 supply_setpoint_c=asked.supply_setpoint_c,
                 pump_state=tuple(map(_pump_health, loops.pump_tripped(row))),
@@ -129,6 +139,7 @@ class Panel:
         chip: dict[str, list[float]],
         sled: dict[str, list[float]],
         ecc: EccCounts,
+        leak: tuple[LeakState, ...],
         at_unix_ns: int,
     ) -> SledReadings:
         span = self._fleet_map.chips_in_sled(row)
@@ -149,23 +160,12 @@ class Panel:
             outlet_c=sled["outlet_c"][row],
             flow_lpm=sled["coolant_flow_lpm"][row],
             sled_power_w=sled["sled_power_w"][row],
-            leak=_leak_states(self._skus.of_sled(row), float(hall.spilled_l[row])),
+            leak=leak,
             vcpu_ratio=sled["vcpu_ratio"][row],
             memory_used_bytes=self._skus.of_sled(row).idle_memory_bytes
             + sum(job.host_bytes for job in jobs),
             jobs=jobs,
         )
-
-
-def _leak_states(sled: SledSettings, spilled_l: float) -> tuple[LeakState, ...]:
-    """A rope under the couplings, and the tray that sees a quarter of what it sees."""
-    return tuple(_leak_state(sled, share * spilled_l) for share in (1.0, 0.25))
-
-
-def _leak_state(sled: SledSettings, seen_l: float) -> LeakState:
-    if seen_l >= sled.leak_critical_l:
-        return LeakState.CRITICAL
-    return LeakState.WARNING if seen_l >= sled.leak_warning_l else LeakState.OK
 
 
 def _ecc_counts(hbm: HbmModel, fleet_map: FleetMap) -> list[EccCounts]:

@@ -107,7 +107,11 @@ class SledReadings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CduReadings:
-    """What the sensors of one CDU show; NaN: no reading."""
+    """What the sensors of one CDU show; NaN: no reading.
+
+    The primary side of a liquid-to-air CDU is air: `primary_supply_c` is what its coil draws in,
+    `primary_return_c` what it blows out, and `valve_ratio` the duty of its fans.
+    """
 
     at_unix_ns: int
     supply_c: float
@@ -124,12 +128,16 @@ class CduReadings:
     hall_air_c: float
     dew_point_c: float
     leak: tuple[LeakState, ...]
-    """One entry a leak detector."""
+    """One entry a leak detector: drip pan, floor, level of the expansion vessel."""
     control_mode: ControlMode
     supply_setpoint_c: float
     pump_speed_ratio: tuple[float, ...]
     pump_power_w: tuple[float, ...]
     pump_state: tuple[PumpHealth, ...]
+    fan_power_w: float = 0.0
+    """Of a liquid-to-air CDU; others have no fans."""
+    leak_latched: tuple[bool, ...] = ()
+    """Whether a detector has said CRITICAL since its latch was cleared; one entry a detector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,11 +190,22 @@ class SledRequests:
 
 @dataclass(slots=True, kw_only=True)
 class CduRequests:
-    """Registers of one CDU; `pump_ratio` has one entry a pump."""
+    """Registers of one CDU; `pump_ratio` has one entry a pump.
+
+    `remote_valve` and `remote_pumps` say which of the two Remote mode takes from the own loop.
+    """
 
     control_mode: ControlMode = ControlMode.LOCAL
     valve_ratio: float = 0.5
     pump_ratio: tuple[float, ...] = field(default=(0.8, 0.8))
     supply_setpoint_c: float = 40.0
+    remote_valve: bool = True
+    remote_pumps: bool = True
+    flow_target_lpm: float | None = None
+    """The own loop holds this flow; None: the pressure difference of its settings."""
+    stopped: bool = False
+    """Pumps stand still and heat is not rejected, whatever the mode."""
+    clear_latches: bool = False
+    """Set by devices, taken back when the latches have been cleared."""
     last_write_monotonic_s: float = float("-inf")
     """When valve or pumps were last written, on the world's clock."""

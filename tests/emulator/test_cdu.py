@@ -23,10 +23,8 @@ from thermal.plant.settings import PlantSettings
 
 SETTINGS = CduSettings()
 NAN = float("nan")
-LOCAL = Orders(
-    mode=ControlMode.LOCAL, valve_ratio=0.0, pump_ratio=(0.0, 0.0), supply_setpoint_c=40.0
-)
-REMOTE = replace(LOCAL, mode=ControlMode.REMOTE)
+LOCAL = Orders(valve_ratio=None, pump_ratio=None, supply_setpoint_c=40.0)
+REMOTE = replace(LOCAL, valve_ratio=0.0, pump_ratio=(0.0, 0.0))
 
 
 def run(
@@ -61,10 +59,11 @@ sensed_worlds = st.builds(
 )
 order_books = st.builds(
     Orders,
-    mode=st.sampled_from(ControlMode),
-    valve_ratio=ratios,
-    pump_ratio=st.tuples(ratios, ratios),
+    valve_ratio=st.none() | ratios,
+    pump_ratio=st.none() | st.tuples(ratios, ratios),
     supply_setpoint_c=st.floats(15, 45),
+    flow_target_lpm=st.none() | st.floats(50, 900),
+    stopped=st.booleans(),
 )
 
 
