@@ -16,12 +16,12 @@ import structlog
 import typer
 
 from agent.build import cdu_agent, sled_agent
-from agent.inputs.devices import CduDevices, SledDevices
+from agent.inputs.devices import SledDevices
 from agent.inputs.ecc import EccSemantics
 from agent.inputs.lines import CommandLines, FileLines, HttpLines
 from agent.late_bus import LateBus
 from agent.options import AgentOptions
-from agent.places import agents_of, loop_of_cdu, read_device_list
+from agent.places import agents_of, cdu_devices, loop_of_cdu, read_device_list
 from agent.report import frame_document
 from agent.runtime import Agent, AgentRuntime
 from agent.transport import HttpTransport, NoTransport
@@ -46,6 +46,7 @@ class _Where:
     neuron_monitor_file: Path | None
     neuron_monitor_url: str | None
     redfish: str | None
+    modbus: str | None
     runtime: str | None
     chips: int
     pumps: int
@@ -72,6 +73,10 @@ def agent(  # noqa: PLR0913 - one parameter a flag
     ] = None,
     redfish: Annotated[
         str | None, typer.Option(metavar="URL", help="The BMC of the sled or CDU.")
+    ] = None,
+    modbus: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="A CDU that speaks Modbus/TCP in the ORV3 map."),
     ] = None,
     runtime: Annotated[
         str | None, typer.Option(metavar="URL", help="The job runtime of the sled, if any.")
@@ -102,6 +107,7 @@ def agent(  # noqa: PLR0913 - one parameter a flag
         neuron_monitor_file=neuron_monitor_file,
         neuron_monitor_url=neuron_monitor_url,
         redfish=redfish,
+        modbus=modbus,
         runtime=runtime,
         chips=chips,
         pumps=pumps,
@@ -165,8 +171,8 @@ def _agents(where: _Where, options: AgentOptions, clock: Clock) -> list[Agent]:
     if where.devices:
         found = read_device_list(where.devices, where.loop)
         return agents_of(found, options, clock, chips=where.chips, pumps=where.pumps)
-    if where.redfish is None:
-        raise ConfigurationError("--redfish URL is missing")
+    if where.redfish is None and not (where.cdu and where.modbus):
+        raise ConfigurationError("--redfish URL is missing; a CDU may have --modbus instead")
     return [_sled(where, options, clock) if where.sled else _cdu(where, options, clock)]
 
 
@@ -190,10 +196,9 @@ def _sled(where: _Where, options: AgentOptions, clock: Clock) -> Agent:
 
 def _cdu(where: _Where, options: AgentOptions, clock: Clock) -> Agent:
     cdu_id = where.cdu or ""
-    bmc = HttpTransport(where.redfish or "")
-    devices = CduDevices(bmc=bmc, pumps=where.pumps)
+    devices, closing = cdu_devices(where.redfish or "", where.modbus or "", where.pumps)
     loop_id = where.loop or loop_of_cdu(cdu_id)
-    return cdu_agent(options, cdu_id, loop_id, devices, clock, closing=(bmc,))
+    return cdu_agent(options, cdu_id, loop_id, devices, clock, closing=(closing,))
 
 
 def _lines(where: _Where) -> CommandLines | FileLines | HttpLines:

@@ -1,14 +1,16 @@
 """Agents from devices; the same for emulated ones in this process and real ones over HTTP."""
 
-from agent.cdu import CduAgent
+from agent.cdu import CduActuators, CduAgent
 from agent.inputs import CDU_INPUTS, SLED_INPUTS
 from agent.inputs.devices import CduDevices, SledDevices
 from agent.options import AgentOptions
-from agent.outputs.cdu_redfish import CduActuators
+from agent.outputs.cdu_modbus import CduModbusActuators
+from agent.outputs.cdu_redfish import CduRedfishActuators
 from agent.outputs.runtime import JobRuntime
 from agent.outputs.sled_power import SledPower
 from agent.sled import Closable, SledAgent
 from fleet.clock import Clock
+from fleet.errors import ConfigurationError
 
 
 def sled_agent(
@@ -49,9 +51,19 @@ def cdu_agent(
         agent_id=cdu_id,
         loop_id=loop_id,
         pumps=devices.pumps,
-        inputs={name: make(devices) for name, make in CDU_INPUTS.items()},
-        actuators=CduActuators(devices.bmc, pumps=devices.pumps),
+        inputs={
+            name: found for name, make in CDU_INPUTS.items() if (found := make(devices)) is not None
+        },
+        actuators=_actuators(cdu_id, devices),
         clock=clock,
         options=options,
         closing=closing,
     )
+
+
+def _actuators(cdu_id: str, devices: CduDevices) -> CduActuators:
+    if devices.registers is not None:
+        return CduModbusActuators(devices.registers)
+    if devices.bmc is None:
+        raise ConfigurationError(f"{cdu_id}: neither Redfish nor Modbus reaches it; name one")
+    return CduRedfishActuators(devices.bmc, pumps=devices.pumps)

@@ -2,7 +2,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -12,7 +12,6 @@ from agent.execute import Executor, acknowledge
 from agent.inputs.base import Input
 from agent.notices import Notices
 from agent.options import AgentOptions, CoolingLimits
-from agent.outputs.cdu_redfish import CduActuators
 from agent.sled import Closable
 from fleet.clock import NS_PER_S, Clock
 from fleet.commands import Ack, Command, Outcome, SetCooling
@@ -22,6 +21,16 @@ from fleet.frame import Frame, cdu_schema
 
 _log: Final = structlog.get_logger("isotherm.agent")
 _REMOTE: Final = 1.0
+
+
+class CduActuators(Protocol):
+    """What moves a CDU."""
+
+    def apply(self, wanted: SetCooling) -> str:
+        """What part of it did not work, if the rest cools on; DeviceError if it does not."""
+
+    def hand_back(self) -> None:
+        """The CDU's own loop takes over."""
 
 
 @dataclass(slots=True)

@@ -8,8 +8,9 @@ from agent.cdu import CduAgent
 from agent.inputs.devices import CduDevices, SledDevices
 from agent.inputs.lenient import mapping, text
 from agent.inputs.lines import HttpLines
+from agent.modbus import ModbusTcp, orv3
 from agent.options import AgentOptions
-from agent.sled import SledAgent
+from agent.sled import Closable, SledAgent
 from agent.transport import HttpTransport, get_json
 from fleet.clock import Clock
 from fleet.errors import ConfigurationError, DeviceError
@@ -23,6 +24,8 @@ class Place:
 
     id: str
     loop_id: str
+    modbus: str = ""
+    """`host:port` of a CDU that is reached so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,8 @@ def read_device_list(url: str, loop_id: str | None) -> DeviceList:
     """ConfigurationError when there is no such list, or a place's loop is not known.
 
     Loops are taken from the list's own `loops` (id -> loop id), else `loop_id`, else from the
-    name of the only CDU: `h1/cdu01` cools `h1/loop01`.
+    name of the only CDU: `h1/cdu01` cools `h1/loop01`. `modbus` (id -> host:port) lists the CDUs
+    that are reached so.
     """
     transport = HttpTransport(url, timeout_s=_LIST_TIMEOUT_S)
     try:
@@ -50,13 +54,13 @@ def read_device_list(url: str, loop_id: str | None) -> DeviceList:
     cdus = _names(document.get("cdus"))
     if loop_id is None and len(cdus) == 1:
         loop_id = loop_of_cdu(cdus[0])
-    loops = mapping(document.get("loops"))
+    loops, modbus = mapping(document.get("loops")), mapping(document.get("modbus"))
 
     def place(name: str) -> Place:
         loop = text(loops.get(name)) or loop_id
         if loop is None:
             raise ConfigurationError(f"cooling loop of {name} is not known: pass --loop")
-        return Place(id=name, loop_id=loop)
+        return Place(id=name, loop_id=loop, modbus=text(modbus.get(name)))
 
     return DeviceList(
         url=url.rstrip("/"),
@@ -96,9 +100,17 @@ def _sled(place: Place, url: str, options: AgentOptions, clock: Clock, chips: in
 
 
 def _cdu(place: Place, url: str, options: AgentOptions, clock: Clock, pumps: int) -> CduAgent:
-    bmc = HttpTransport(f"{url}/devices/{place.id}/bmc")
-    devices = CduDevices(bmc=bmc, pumps=pumps)
-    return cdu_agent(options, place.id, place.loop_id, devices, clock, closing=(bmc,))
+    devices, closing = cdu_devices(f"{url}/devices/{place.id}/bmc", place.modbus, pumps)
+    return cdu_agent(options, place.id, place.loop_id, devices, clock, closing=(closing,))
+
+
+def cdu_devices(redfish: str, modbus: str, pumps: int) -> tuple[CduDevices, Closable]:
+    """A CDU at its Modbus address, where it has one, or else at its BMC; and what is to close."""
+    if modbus:
+        registers = ModbusTcp(modbus, unit_id=orv3().unit_id)
+        return CduDevices(registers=registers, pumps=pumps), registers
+    bmc = HttpTransport(redfish)
+    return CduDevices(bmc=bmc, pumps=pumps), bmc
 
 
 def _names(value: object) -> Sequence[str]:

@@ -11,6 +11,7 @@ import structlog
 import typer
 
 from emulator.devices.catalogue import Devices
+from emulator.devices.over_modbus import ModbusServer
 from emulator.endpoints import EmulatorServer, listen
 from emulator.options import EmulatorOptions
 from emulator.runtime import EmulatorRuntime
@@ -75,8 +76,14 @@ def serve(
         _log.info("building the hall", chips=fleet_map.chips, sleds=fleet_map.sleds)
         runtime = EmulatorRuntime(options, fleet_map, clock)
         devices = Devices(runtime.world, clock)
+        modbus = ModbusServer(devices.modbus)
+        modbus.start()
         server = EmulatorServer(
-            runtime.world, devices, alive=lambda: runtime.running, listener=listener
+            runtime.world,
+            devices,
+            alive=lambda: runtime.running,
+            listener=listener,
+            modbus=modbus.addresses,
         )
         runtime.start()
         try:
@@ -86,6 +93,7 @@ def serve(
         finally:
             _log.info("stopping")
             server.stop()
+            modbus.stop()
             runtime.stop()
 
 

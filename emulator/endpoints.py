@@ -6,7 +6,7 @@ Loopback only: whoever reaches the port may switch sleds off.
 import errno
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import unquote
 
@@ -67,11 +67,20 @@ _load_decoder: Final = msgspec.json.Decoder(_LoadBody)
 class EmulatorApp:
     """ASGI app: `/devices...`, `/faults`, `/load`, `/livez`."""
 
-    def __init__(self, world: World, devices: Devices, alive: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        world: World,
+        devices: Devices,
+        alive: Callable[[], bool],
+        modbus: Mapping[str, str],
+    ) -> None:
         self._world = world
         self._alive = alive
         self._devices = DeviceApp(devices)
-        self._listing = _json({"sleds": world.fleet_map.sled_ids, "cdus": world.fleet_map.cdu_ids})
+        fleet_map = world.fleet_map
+        self._listing = _json(
+            {"sleds": fleet_map.sled_ids, "cdus": fleet_map.cdu_ids, "modbus": modbus}
+        )
         self._routes: dict[str, dict[str, Callable[[bytes], Answer]]] = {
             "/devices": {"GET": lambda _: self._listing},
             "/livez": {"GET": self._livez},
@@ -174,9 +183,11 @@ class EmulatorServer:
         port: int = 0,
         alive: Callable[[], bool] = lambda: True,
         listener: socket.socket | None = None,
+        modbus: Mapping[str, str] | None = None,
     ) -> None:
+        """`modbus` lists where CDUs speak Modbus, `host:port` by id."""
         self.port = port
-        self._app = EmulatorApp(world, devices, alive)
+        self._app = EmulatorApp(world, devices, alive, modbus or {})
         self._listener = listener
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None

@@ -84,7 +84,8 @@ class LeakWatch:
         dt_s: float,
     ) -> list[Detected]:
         """`level_ratio` [loops] as the level sensor shows it."""
-        lost_l = np.bincount(self._loop_of_sled, weights=spilled_l, minlength=len(requests))
+        lost_l = np.zeros(len(requests))
+        np.add.at(lost_l, self._loop_of_sled, spilled_l)
         pan_l = self._sensors.read("cdu_leak_state", lost_l, dt_s).tolist()
         return [
             self._detected(loop, (pan, floor, level), requests[loop])
@@ -114,9 +115,9 @@ class LeakWatch:
         return Detected(states=states, latched=latched)
 
 
-def _state(value: float, warning: float, critical: float) -> LeakState:
+def _state(value: float, low: float, high: float) -> LeakState:
     if math.isnan(value):
         return LeakState.UNAVAILABLE
-    if value >= critical:
+    if value >= high:
         return LeakState.CRITICAL
-    return LeakState.WARNING if value >= warning else LeakState.OK
+    return LeakState.WARNING if value >= low else LeakState.OK

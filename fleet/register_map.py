@@ -1,4 +1,4 @@
-"""Modbus register maps as data: what stands where, in which scale and sign, and which bit says what.
+"""Modbus register maps as data: what stands where, in which scale and sign, what a bit says.
 
 A map is a YAML file such as `fleet/registers/orv3.yaml`; whoever needs one reads the file and hands
 its text over. The device server and the reader of a device share one map, so they can not differ.
@@ -77,7 +77,7 @@ class Register:
 
 @dataclass(frozen=True, kw_only=True)
 class RegisterMap:
-    """Registers of one kind of device, ascending; `probe` is the one that tells whether it is there."""
+    """Registers of one kind of device, ascending; `probe` is one that tells whether it is there."""
 
     name: str
     unit_id: int
@@ -99,7 +99,7 @@ class RegisterMap:
         runs: list[tuple[int, int]] = []
         for register in wanted:
             if runs:
-                first, length = runs[-1]
+                first = runs[-1][0]
                 together = register.address + register.length - first
                 if together <= MOST_IN_ONE_READ and self._gapless(first, register.address):
                     runs[-1] = (first, together)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from agent.inputs.base import Input
+from agent.inputs.cdu_modbus import CduModbusInput
 from agent.inputs.cdu_redfish import CduRedfishInput
 from agent.inputs.devices import CduDevices, SledDevices
 from agent.inputs.neuron_monitor import NeuronMonitorInput
@@ -16,6 +17,12 @@ SLED_INPUTS: Final[Mapping[str, Callable[[SledDevices], Input]]] = {
     "redfish": lambda sled: SledRedfishInput(sled.bmc),
 }
 
-CDU_INPUTS: Final[Mapping[str, Callable[[CduDevices], Input]]] = {
-    "redfish": lambda cdu: CduRedfishInput(cdu.bmc),
+CDU_INPUTS: Final[Mapping[str, Callable[[CduDevices], Input | None]]] = {
+    "redfish": lambda cdu: CduRedfishInput(cdu.bmc) if cdu.bmc else None,
+    "modbus": lambda cdu: (
+        CduModbusInput(cdu.registers, pumps=cdu.pumps, rated_rpm=cdu.rated_pump_rpm)
+        if cdu.registers
+        else None
+    ),
 }
+"""None where a CDU does not speak it."""

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 from agent.inputs.ecc import EccSemantics
 from agent.inputs.lines import LineSource
+from agent.modbus import Registers
 from agent.transport import Transport
 
 
@@ -19,7 +20,10 @@ class SledDevices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CduDevices:
-    """How one CDU is reached."""
+    """How one CDU is reached: by Redfish, or by Modbus where it has no BMC."""
 
-    bmc: Transport
+    bmc: Transport | None = None
+    registers: Registers | None = None
     pumps: int = 2
+    rated_pump_rpm: float = 3_600.0
+    """Full speed of a pump that is reached by Modbus (estimate, to be set per site)."""

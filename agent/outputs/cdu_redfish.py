@@ -5,7 +5,7 @@ from fleet.errors import DeviceError
 from fleet.units import ratio_to_percent
 
 
-class CduActuators:
+class CduRedfishActuators:
     """Valve, pumps and set-point of one CDU, by Redfish. Writing valve or pumps takes the CDU out
     of its own loop's hands; `hand_back` gives it back.
     """

@@ -1,11 +1,15 @@
+from collections.abc import Mapping
 from functools import cached_property
 
+from emulator.devices.cdu_modbus import CduModbus
 from emulator.devices.cdu_redfish import CduRedfish
 from emulator.devices.neuron_monitor import NeuronMonitor, NeuronMonitorSettings
 from emulator.devices.sled_bmc import SledBmc
 from emulator.devices.sled_runtime import SledRuntime
 from emulator.devices.view import WorldView
 from fleet.clock import Clock
+from fleet.errors import UnknownIdError
+from fleet.topology import LoopKind
 
 
 class Devices:
@@ -33,7 +37,21 @@ class Devices:
         return NeuronMonitor(self._world, self.fleet_map.sled(sled_id), self._monitor)
 
     def cdu(self, cdu_id: str) -> CduRedfish:
-        return self._cdus[self.fleet_map.cdu(cdu_id)]
+        """UnknownIdError also for one that does not speak Redfish."""
+        found = self._cdus.get(self.fleet_map.cdu(cdu_id))
+        if found is None:
+            raise UnknownIdError("CDU with Redfish", cdu_id)
+        return found
+
+    @cached_property
+    def modbus(self) -> Mapping[str, CduModbus]:
+        """The CDUs that speak Modbus, by id: those that give their heat to the air of the hall."""
+        kinds = self.fleet_map.kind_of_loop
+        return {
+            cdu_id: CduModbus(self._world, row, self._clock)
+            for row, cdu_id in enumerate(self.fleet_map.cdu_ids)
+            if kinds[row] is LoopKind.LIQUID_TO_AIR
+        }
 
     @cached_property
     def _bmcs(self) -> tuple[SledBmc, ...]:
@@ -44,6 +62,9 @@ class Devices:
         return tuple(SledRuntime(self._world, row) for row in range(self.fleet_map.sleds))
 
     @cached_property
-    def _cdus(self) -> tuple[CduRedfish, ...]:
-        rows = range(len(self.fleet_map.cdu_ids))
-        return tuple(CduRedfish(self._world, row, self._clock) for row in rows)
+    def _cdus(self) -> Mapping[int, CduRedfish]:
+        return {
+            row: CduRedfish(self._world, row, self._clock)
+            for row, kind in enumerate(self.fleet_map.kind_of_loop)
+            if kind is LoopKind.LIQUID_TO_LIQUID
+        }

@@ -1,7 +1,7 @@
 """The Modbus side of a liquid-to-air CDU: the registers of a public ORV3 map, one to one.
 
-The map is `fleet/registers/orv3.yaml`. Pressures are those of the coolant at the outlet (supply) and
-the inlet (return); the fans' duty stands where a valve does in a CDU with facility water.
+The map is `fleet/registers/orv3.yaml`. Outlet is the coolant's supply, inlet its return; the fans'
+duty stands where a valve does in a CDU with facility water.
 """
 
 import math
@@ -18,7 +18,7 @@ from fleet.clock import Clock
 from fleet.errors import ConfigurationError, DeviceError
 from fleet.metrics import LeakState
 from fleet.register_map import Register, RegisterMap, parse_register_map
-from thermal.humidity import relative_humidity_ratio
+from thermal.humidity import humidity_ratio
 
 MAP_FILE: Final = "registers/orv3.yaml"
 
@@ -312,6 +312,11 @@ class _Shown:
         return frozenset(name for name, on in alarms.items() if on)
 
 
+def _return_kpa(seen: CduReadings) -> float:
+    """The plant's sensors are one at the outlet and one of the difference."""
+    return seen.supply_pressure_kpa - seen.secondary_dp_kpa
+
+
 _Number = Callable[[CduModbusSettings, CduReadings], float]
 
 _NUMBERS: Final[Mapping[str, _Number]] = {
@@ -348,14 +353,15 @@ _NUMBERS: Final[Mapping[str, _Number]] = {
         seen.reservoir_level_ratio < settings.low_level_ratio
     ),
     "bladder_level": lambda _, seen: 100.0 * seen.reservoir_level_ratio,
-    "board_humidity_percent": lambda _, seen: 100.0
-    * relative_humidity_ratio(seen.hall_air_c, seen.dew_point_c),
+    "board_humidity_percent": lambda _, seen: (
+        100.0 * humidity_ratio(seen.hall_air_c, seen.dew_point_c)
+    ),
 }
 
 _SENSORS: Final[Mapping[str, Callable[[CduReadings], float]]] = {
     "coolant_inlet_temperature": lambda seen: seen.return_c,
     "coolant_outlet_temperature": lambda seen: seen.supply_c,
-    "coolant_inlet_pressure": lambda seen: _return_kpa(seen),
+    "coolant_inlet_pressure": _return_kpa,
     "coolant_outlet_pressure": lambda seen: seen.supply_pressure_kpa,
     "flow_meter": lambda seen: seen.secondary_flow_lpm,
     "exchanger_air_outlet1": lambda seen: seen.primary_return_c,
@@ -366,11 +372,6 @@ _SENSORS: Final[Mapping[str, Callable[[CduReadings], float]]] = {
     "air_inlet": lambda seen: seen.hall_air_c,
     "bladder_level": lambda seen: seen.reservoir_level_ratio,
 }
-
-
-def _return_kpa(seen: CduReadings) -> float:
-    """The plant's sensors are one at the outlet and one of the difference."""
-    return seen.supply_pressure_kpa - seen.secondary_dp_kpa
 
 
 def _or_nothing(value: float) -> float:

@@ -82,7 +82,7 @@ class ModbusServer:
             await self._ending.wait()
         finally:
             for server in servers:
-                await server.shutdown()
+                await server.shutdown()  # type: ignore[no-untyped-call]
             self._settled.set()
 
 
@@ -97,7 +97,7 @@ def _sim_devices(device: CduModbus) -> list[SimDevice]:
     other unit id.
     """
 
-    async def act(  # noqa: PLR0917 - pymodbus calls it so
+    async def act(
         function: int,
         start: int,
         address: int,

@@ -26,6 +26,9 @@ PLACES: Final[Mapping[PlaceKind, str]] = {
 }
 """How each kind of place is written."""
 
+# States, but behind each stands a sensor of its own.
+_LEAK_DETECTORS: Final = frozenset({"leak_state", "cdu_leak_state"})
+
 
 def _nothing() -> IntArray:
     return np.zeros(0, dtype=np.int32)
@@ -149,7 +152,8 @@ def _pump(part: str, place: str, pumps: int) -> int:
 def _sensor(fleet_map: FleetMap, place: str) -> FaultSite:
     owner, _, metric = place.partition("#")
     spec = BY_NAME.get(metric)
-    if spec is None or spec.kind is not Kind.GAUGE or spec.scope is Scope.PUMP:
+    measures = spec is not None and (spec.kind is Kind.GAUGE or metric in _LEAK_DETECTORS)
+    if spec is None or not measures or spec.scope is Scope.PUMP:
         raise UnknownIdError("sensor (write the owner, # and a gauge of its)", place)
     if spec.scope is Scope.CHIP:
         return FaultSite(chips=_one(fleet_map.chip(owner)), metric=metric)

@@ -77,10 +77,16 @@ class EmbeddedDatacenter:
             for row, sled_id in enumerate(fleet_map.sled_ids)
         ]
         cdus = [
-            cdu_agent(options, cdu_id, loop_id, CduDevices(bmc=devices.cdu(cdu_id)), clock)
+            cdu_agent(options, cdu_id, loop_id, self._cdu_devices(cdu_id), clock)
             for cdu_id, loop_id in zip(fleet_map.cdu_ids, fleet_map.loop_ids, strict=True)
         ]
         return AgentRuntime(options, [*sleds, *cdus], self.bus, clock)
+
+    def _cdu_devices(self, cdu_id: str) -> CduDevices:
+        registers = self.devices.modbus.get(cdu_id)
+        if registers is not None:
+            return CduDevices(registers=registers)
+        return CduDevices(bmc=self.devices.cdu(cdu_id))
 
     def tick(self) -> None:
         """One second of everything, in the order in which facts travel."""

@@ -30,7 +30,15 @@ UNIT_OF_CONTEXT = {
         "expected",
     ),
     *("caution", "critical", "chip", "sled", "inner", "head", "ua", "valve", "states", "context"),
-    *("set_point", "chip_values", "chip_conductance", "other_conductance", "conductances", "times"),
+    *(
+        "set_point",
+        "scale",
+        "chip_values",
+        "chip_conductance",
+        "other_conductance",
+        "conductances",
+        "times",
+    ),
 }
 NUMBER = re.compile(r"float( \| None)?|FloatArray( \| float)?|NDArray\[np\.float(32|64)\]")
 
