@@ -16,7 +16,7 @@ from emulator.readings import (
     SledReadings,
 )
 from emulator.sensing import Sensors
-from emulator.skus import FleetSkus, SledSettings
+from emulator.skus import FleetSkus
 from fleet.metrics import LeakState
 from fleet.topology import FleetMap
 from thermal.arrays import BoolArray, FloatArray

@@ -29,6 +29,9 @@ class Bench:
         register = self.device.map[name]
         self.device.write_registers(register.address, register.encode(value))
 
+    def mode(self) -> ControlMode:
+        return self.asked.control_mode
+
     def order(self, *flags: str) -> None:
         self.write("control", self.device.map["control"].word(flags))
 
@@ -82,10 +85,10 @@ def test_a_leak_sensor_that_is_switched_off_says_nothing() -> None:
 def test_pumps_and_fans_are_taken_over_each_on_its_own() -> None:
     bench = Bench()
     bench.write("manual_pump_percent", 55)
-    assert bench.asked.control_mode is ControlMode.LOCAL
+    assert bench.mode() is ControlMode.LOCAL
     bench.order("manual", "manual_pump")
     bench.hall.change_cdu(supply_c=43.0)
-    assert bench.asked.control_mode is ControlMode.REMOTE
+    assert bench.mode() is ControlMode.REMOTE
     assert (bench.asked.remote_pumps, bench.asked.remote_valve) == (True, False)
     firmware = Firmware(CduSettings(), pumps=2)
     sensed = bench.hall.cdu_readings(0)
@@ -98,7 +101,7 @@ def test_pumps_and_fans_are_taken_over_each_on_its_own() -> None:
 def test_manual_bits_without_the_master_bit_do_nothing() -> None:
     bench = Bench()
     bench.order("manual_pump", "manual_fan")
-    assert bench.asked.control_mode is ControlMode.LOCAL
+    assert bench.mode() is ControlMode.LOCAL
 
 
 def test_bits_fall_when_the_firmware_has_taken_over_again() -> None:

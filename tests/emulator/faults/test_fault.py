@@ -73,7 +73,7 @@ def test_a_sensor_is_found_on_what_it_measures(place: str, metric: str, row: int
         (FaultKind.PUMP_TRIP, f"{CDU}#²"),
         (FaultKind.SENSOR_BIAS, CHIP),
         (FaultKind.SENSOR_BIAS, f"{CHIP}#inlet_c"),
-        (FaultKind.SENSOR_BIAS, f"{SLED}#leak_state"),
+        (FaultKind.SENSOR_BIAS, f"{SLED}#power_state"),
         (FaultKind.LINK_LOSS, CHIP),
         (FaultKind.LINK_LOSS, f"{CHIP}#nowhere"),
         (FaultKind.SWITCH_LOSS, "h1/us01/r9"),
