@@ -6,6 +6,7 @@ from itertools import count
 import numpy as np
 import structlog
 
+from emulator.breakdowns import Breakdowns
 from emulator.cdu import CduSettings, Firmware
 from emulator.chip import ChipBank
 from emulator.fabric import Fabric
@@ -68,7 +69,7 @@ class World:
         """Emulated seconds since the world began."""
         self._clock = clock
         chips = fleet_map.chips
-        plant_rng, product_rng, ecc_rng, traffic_rng, sensor_rng = rng.spawn(5)
+        plant_rng, product_rng, ecc_rng, traffic_rng, sensor_rng, chance_rng = rng.spawn(6)
         self._sensors: Sensors = sensors if sensors is not None else FleetSensors(sensor_rng)
         self._panel = Panel(fleet_map, self._sensors, self.skus)
         self.loops = CoolingLoops(
@@ -85,6 +86,7 @@ class World:
             ecc_rng,
             overflow=options.ecc_overflow,
         )
+        self.breakdowns = Breakdowns(options.breakdowns, fleet_map, chance_rng)
         self._memory = MemoryUpkeep(
             self.hbm,
             reload_s=options.reload_s,
@@ -125,7 +127,7 @@ class World:
         work = self._serve(dt_s)  #          3. requests arrive and are served by replicas
         self._execute(work, dt_s)  #         4. real products run; what ran becomes watts
         self._cool(dt_s)  #                  5. heat meets plates, coolant, CDU, facility water
-        self._wear(dt_s)  #                  6. memory errors
+        self._wear(dt_s)  #                  6. memory errors, breakdowns
         self.now_s += dt_s
         self._publish(dt_s)  #               7. sensors look; readings are replaced
 
@@ -147,8 +149,8 @@ class World:
         self.chips.protect(
             powered=powered[self.fleet_map.sled_of_chip],
             cap_ratio=np.clip(np.array(caps), 0.0, 1.0),
-            slow_ratio=self.broken.slow_ratio,
-            dead=self.broken.chip_dead,
+            slow_ratio=self.broken.slow_ratio * self.breakdowns.slow_ratio,
+            dead=self.broken.chip_dead | self.breakdowns.dead,
             unfit=self.hbm.dead,
             junction_c=self.loops.column("junction_c"),
         )
@@ -200,6 +202,7 @@ class World:
             storm_per_s=self.broken.storm_per_s,
             decay_ratio=self.broken.hbm_decay_ratio,
         )
+        failed |= self.breakdowns.step(dt_s, powered=self.chips.powered)
         self.serving.interrupt(failed, self.now_s + dt_s + self.options.reload_s)
 
     def _publish(self, dt_s: float) -> None:

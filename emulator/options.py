@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emulator.breakdowns import BreakdownSettings
 from emulator.hbm.registers import Overflow
 from emulator.hbm.settings import HbmSettings, published_rates
 from fleet.errors import ConfigurationError
@@ -39,6 +40,8 @@ class EmulatorOptions:
     real_time: bool = True
     """Step once a `step_s` of the clock; otherwise as fast as the host can."""
     hbm: HbmSettings = field(default_factory=published_rates)
+    breakdowns: BreakdownSettings | None = None
+    """Chips that die, networks that fail, sleds that turn slow, by chance; None: never."""
     ecc_overflow: Overflow = Overflow.SATURATE
     """What a full error register does; which is not published."""
     replace_at_power_up: bool = True
