@@ -1,0 +1,220 @@
+"""One metric of one group over one window, compressed without loss.
+
+Sensors show decimal steps, so most columns are whole multiples of a power of ten: those are kept
+as the differences of small integers, byte plane by byte plane, under zstd. What is on no grid is
+kept as its float32 bits. Rows are parts of the group, columns are ticks.
+
+    u8 form | u8 exponent | u8 width | u8 masked | u32 rows | u32 ticks | u32 mask bytes
+    | mask, zstd | payload, zstd
+"""
+
+import struct
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from fleet.errors import MalformedMessageError
+from fleet.frame import MISSING_COUNT, CountBlock, FloatBlock, IntBlock
+
+_HEAD: Final = struct.Struct("<BBBBIII")
+_GRIDS: Final = (0, 1, 2, 3, 4)
+"""Powers of ten tried: whole numbers, tenths, ... ten-thousandths."""
+_LARGEST_STEP: Final = 2**30
+_MAX_CELLS: Final = 2**26
+_compressor: Final = zstandard.ZstdCompressor(level=1)
+_decompressor: Final = zstandard.ZstdDecompressor()
+
+Mask = NDArray[np.bool_]
+
+
+class Form(IntEnum):
+    GRID = 1  # integers of a decimal grid, differences along the ticks
+    BITS = 2  # float32 bits
+    STEADY = 3  # one value a row, the same at every tick
+    COUNT = 4  # unsigned integers, differences along the ticks
+    ABSENT = 5  # nothing was measured
+
+
+def encode_gauge(values: FloatBlock, first_grid: int = 0) -> tuple[bytes, int]:
+    """(rows, ticks) float32, NaN where nothing was read; the bytes, and the grid that fitted.
+
+    Give the grid back with the next window of the same metric: it is tried first.
+    """
+    absent = np.isnan(values)
+    mask = None
+    if absent.any():
+        if absent.all():
+            return _pack(Form.ABSENT, values.shape, 0, 0, None, b""), first_grid
+        mask, values = absent, _filled(values, absent)
+    if bool((values == values[:, :1]).all()):
+        return _pack(Form.STEADY, values.shape, 0, 4, mask, values[:, 0].tobytes()), first_grid
+    for grid in (first_grid, *(grid for grid in _GRIDS if grid != first_grid)):
+        steps = _steps(values, grid)
+        if steps is not None:
+            width, payload = _planes(_zigzag(_differences(steps)))
+            return _pack(Form.GRID, values.shape, grid, width, mask, payload), grid
+    bits = values.view(np.uint32)
+    bits = np.concatenate((bits[:, :1], bits[:, 1:] ^ bits[:, :-1]), axis=1)
+    return _pack(Form.BITS, values.shape, 0, 4, mask, _shuffled(bits, 4)), first_grid
+
+
+def decode_gauge(data: bytes) -> FloatBlock:
+    """(rows, ticks) float32, bit for bit what was encoded; MalformedMessageError when damaged."""
+    form, grid, width, shape, mask, payload = _unpack(data)
+    match form:
+        case Form.ABSENT:
+            return np.full(shape, np.nan, np.float32)
+        case Form.STEADY if width == 4:
+            steady = np.frombuffer(payload, np.float32, shape[0])
+            values = np.repeat(steady[:, None], shape[1], axis=1)
+        case Form.BITS:
+            bits = _unshuffled(payload, shape, 4)
+            values = np.bitwise_xor.accumulate(bits, axis=1).astype(np.uint32).view(np.float32)
+        case Form.GRID:
+            steps = np.cumsum(_unzigzag(_unshuffled(payload, shape, width)), axis=1)
+            values = _on_grid(steps, grid)
+        case _:
+            raise MalformedMessageError(f"history block: form {form} holds no gauge")
+    if mask is not None:
+        values = np.where(mask, np.float32(np.nan), values)
+    return values
+
+
+def encode_count(values: CountBlock) -> bytes:
+    """(rows, ticks) uint64, MISSING_COUNT where nothing was read."""
+    absent = values == MISSING_COUNT
+    mask = None
+    if absent.any():
+        if absent.all():
+            return _pack(Form.ABSENT, values.shape, 0, 0, None, b"")
+        mask, values = absent, _filled(values, absent)
+    if bool((values == values[:, :1]).all()):
+        return _pack(Form.STEADY, values.shape, 0, 8, mask, values[:, 0].tobytes())
+    width, payload = _planes(_zigzag(_differences(values.view(np.int64))))
+    return _pack(Form.COUNT, values.shape, 0, width, mask, payload)
+
+
+def decode_count(data: bytes) -> CountBlock:
+    form, _, width, shape, mask, payload = _unpack(data)
+    values: CountBlock
+    if form is Form.ABSENT:
+        return np.full(shape, MISSING_COUNT, np.uint64)
+    if form is Form.STEADY and width == 8:
+        values = np.repeat(np.frombuffer(payload, np.uint64)[:, None], shape[1], axis=1)
+    elif form is Form.COUNT:
+        steps = np.cumsum(_unzigzag(_unshuffled(payload, shape, width)), axis=1)
+        values = steps.view(np.uint64)
+    else:
+        raise MalformedMessageError(f"history block: form {form} holds no counter")
+    return values if mask is None else np.where(mask, np.uint64(MISSING_COUNT), values)
+
+
+# --- steps on a grid -----------------------------------------------------------------------------
+
+
+def _steps(values: FloatBlock, grid: int) -> IntBlock | None:
+    """Whole multiples of 10^-grid; None when one value is not exactly such a multiple."""
+    scaled = values.astype(np.float64) * 10.0**grid
+    steps = np.rint(scaled)
+    if not float(np.abs(steps).max()) < _LARGEST_STEP:
+        return None
+    whole = steps.astype(np.int64)
+    same = _on_grid(whole, grid).view(np.uint32) == values.view(np.uint32)
+    return whole if bool(same.all()) else None
+
+
+def _on_grid(steps: IntBlock, grid: int) -> FloatBlock:
+    # One division in float64 and one rounding: the same on every machine.
+    return (steps / 10.0**grid).astype(np.float32)
+
+
+def _differences(steps: IntBlock) -> IntBlock:
+    # Sums and differences wrap alike, so the largest counters come back too.
+    moved = np.empty_like(steps)
+    moved[:, 0] = steps[:, 0]
+    np.subtract(steps[:, 1:], steps[:, :-1], out=moved[:, 1:])
+    return moved
+
+
+def _zigzag(steps: IntBlock) -> CountBlock:
+    folded: CountBlock = ((steps << 1) ^ (steps >> 63)).view(np.uint64)
+    return folded
+
+
+def _unzigzag(folded: CountBlock) -> IntBlock:
+    half = (folded >> np.uint64(1)).view(np.int64)
+    return half ^ -(folded & np.uint64(1)).view(np.int64)
+
+
+# --- bytes ---------------------------------------------------------------------------------------
+
+
+def _planes(folded: CountBlock) -> tuple[int, bytes]:
+    """Bytes a value, and the values plane by plane."""
+    largest = int(folded.max()) if folded.size else 0
+    width = next(width for width in (1, 2, 4, 8) if largest < 1 << 8 * width)
+    return width, _shuffled(folded, width)
+
+
+def _shuffled(values: NDArray[Any], width: int) -> bytes:
+    small = values.astype(f"<u{width}")
+    planes = small.reshape(-1).view(np.uint8).reshape(-1, width)
+    return np.ascontiguousarray(planes.T).tobytes()
+
+
+def _unshuffled(payload: bytes, shape: tuple[int, int], width: int) -> CountBlock:
+    planes = np.frombuffer(payload, np.uint8).reshape(width, -1)
+    small = np.ascontiguousarray(planes.T).view(f"<u{width}")
+    return small.reshape(shape).astype(np.uint64)
+
+
+def _filled(values: NDArray[Any], absent: Mask) -> NDArray[Any]:
+    """Absent cells take the value before them in their row, else the first present after."""
+    ticks = np.arange(values.shape[1])
+    before = np.maximum.accumulate(np.where(absent, -1, ticks), axis=1)
+    first = np.argmin(absent, axis=1)[:, None]
+    taken = np.take_along_axis(values, np.where(before < 0, first, before), axis=1)
+    # A row in which all is absent has nothing to take from.
+    taken[absent.all(axis=1)] = 0
+    return taken
+
+
+def _pack(
+    form: Form,
+    shape: tuple[int, ...],
+    grid: int,
+    width: int,
+    mask: Mask | None,
+    payload: bytes,
+) -> bytes:
+    masked = b"" if mask is None else _compressor.compress(np.packbits(mask).tobytes())
+    head = _HEAD.pack(form, grid, width, mask is not None, shape[0], shape[1], len(masked))
+    return b"".join((head, masked, _compressor.compress(payload)))
+
+
+def _unpack(data: bytes) -> tuple[Form, int, int, tuple[int, int], Mask | None, bytes]:
+    try:
+        number, grid, width, masked, rows, ticks, mask_bytes = _HEAD.unpack_from(data)
+        form = Form(number)
+        cells = rows * ticks
+        if cells > _MAX_CELLS or width not in {0, 1, 2, 4, 8}:
+            raise ValueError(f"{cells} cells of {width} bytes")
+        mask = None
+        if masked:
+            packed = _opened(data[_HEAD.size : _HEAD.size + mask_bytes], (cells + 7) // 8)
+            bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=cells)
+            mask = bits.view(np.bool_).reshape(rows, ticks)
+        wanted = width * (rows if form is Form.STEADY else cells)
+        payload = _opened(data[_HEAD.size + mask_bytes :], wanted)
+    except (struct.error, ValueError, zstandard.ZstdError) as error:
+        raise MalformedMessageError(f"history block: {error}") from error
+    return form, grid, width, (rows, ticks), mask, payload
+
+
+def _opened(data: bytes, wanted_bytes: int) -> bytes:
+    if zstandard.frame_content_size(data) != wanted_bytes:
+        raise ValueError(f"does not hold {wanted_bytes} bytes")
+    return _decompressor.decompress(data)

@@ -1,0 +1,189 @@
+"""Frames of a group, held tick by tick until the window is full and may be sealed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.history.block import encode_count, encode_gauge
+from controller.state.roster import GroupShare
+from fleet.frame import MISSING_COUNT, Column, Schema, Slab
+
+TIMES = "@times"
+"""Metric under which a window keeps when each tick was measured, and in which frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One metric of a sealed window; `body` as in `controller.history.block`."""
+
+    group_id: str
+    metric: str
+    start_unix_ns: int
+    """Of the window; every frame in it began within the window."""
+    last_unix_ns: int
+    """The newest tick."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A window as it is written: all of its blocks in one transaction."""
+
+    blocks: tuple[Block, ...]
+    samples: int
+    """Values measured: ticks times columns, NaN included."""
+    agents: tuple[int, ...]
+    """Rows of the agents with frames in it."""
+
+
+class Window:
+    """Ticks of the agents of one group and one schema that began in one span of time.
+
+    Each agent fills its own column of ticks from the front; `filled` says how far.
+    """
+
+    def __init__(
+        self, *, group: int, size: int, schema: Schema, start_unix_ns: int, opened_s: float
+    ) -> None:
+        self.group = group
+        self.schema = schema
+        self.start_unix_ns = start_unix_ns
+        self.opened_s = opened_s
+        self.first_offsets: dict[int, int] = {}
+        """Partition -> offset of the oldest message with a frame in here."""
+        self.filled: NDArray[np.intp] = np.zeros(size, dtype=np.intp)
+        self._values = np.zeros((0, size, len(schema.columns)), np.float32)
+        self._counters = np.zeros((0, size, len(schema.counters)), np.uint64)
+        self._names = np.zeros((3, 0, size), np.int64)
+        self._grow(64)
+
+    @property
+    def agents(self) -> int:
+        """How many have frames here."""
+        return int(np.count_nonzero(self.filled))
+
+    @property
+    def ticks(self) -> int:
+        """Of the agent with most."""
+        return int(self.filled.max())
+
+    def add(self, slab: Slab, share: GroupShare, partition: int, offset: int) -> None:
+        """The share's frames, each agent at most once; all ticks of a frame stay together."""
+        self.first_offsets.setdefault(partition, offset)
+        filled = self.filled[share.seats]
+        first = int(filled[0])
+        if bool((filled == first).all()):
+            self._put(slab, share, first)
+            return
+        frames, seats = _each(share.frames, len(slab)), _each(share.seats, len(self.filled))
+        for frame, seat in zip(frames, seats, strict=True):
+            one = GroupShare(
+                group=share.group,
+                frames=slice(frame, frame + 1),
+                seats=slice(seat, seat + 1),
+            )
+            self._put(slab, one, int(self.filled[seat]))
+
+    def unsealed(self) -> dict[tuple[int, int], list[int]]:
+        """(seat, epoch) -> sequence numbers of the frames in here, ascending."""
+        found: dict[tuple[int, int], list[int]] = {}
+        _, epochs, seqs = self._names
+        for seat in np.flatnonzero(self.filled).tolist():
+            held = slice(0, int(self.filled[seat]))
+            for epoch in np.unique(epochs[held, seat]).tolist():
+                here = seqs[held, seat][epochs[held, seat] == epoch]
+                found[seat, epoch] = np.unique(here).tolist()
+        return found
+
+    def seal(self, group_id: str, first_row: int, grids: dict[str, int]) -> Sealed:
+        """The window's blocks; `grids` remembers which decimal grid fits which metric."""
+        ticks = self.ticks
+        beyond = np.arange(ticks)[:, None] >= self.filled
+        values, counters = self._values[:ticks], self._counters[:ticks]
+        values[beyond] = np.nan
+        counters[beyond] = MISSING_COUNT
+        bodies: dict[str, bytes] = {TIMES: self._sealed_names(ticks, beyond)}
+        for metric, columns in _spans(self.schema.columns).items():
+            body, grids[metric] = encode_gauge(_rows(values, columns), grids.get(metric, 0))
+            bodies[metric] = body
+        for metric, columns in _spans(self.schema.counters).items():
+            bodies[metric] = encode_count(_rows(counters, columns))
+        last = int(self._names[0, :ticks].max())
+        seats = np.flatnonzero(self.filled)
+        width = len(self.schema.columns) + len(self.schema.counters)
+        return Sealed(
+            blocks=tuple(
+                Block(
+                    group_id=group_id,
+                    metric=metric,
+                    start_unix_ns=self.start_unix_ns,
+                    last_unix_ns=last,
+                    body=body,
+                )
+                for metric, body in bodies.items()
+            ),
+            samples=int(self.filled.sum()) * width,
+            agents=tuple((seats + first_row).tolist()),
+        )
+
+    def _put(self, slab: Slab, share: GroupShare, first: int) -> None:
+        ticks = slab.ticks
+        end = first + ticks
+        if end > len(self._values):
+            self._grow(end)
+        frames, seats = share.frames, share.seats
+        self._values[first:end, seats] = slab.values[frames].swapaxes(0, 1)
+        self._counters[first:end, seats] = slab.counters[frames].swapaxes(0, 1)
+        steps = np.arange(ticks, dtype=np.int64)[:, None] * slab.dt_ns
+        self._names[0, first:end, seats] = _aligned(slab.t0_unix_ns[frames] + steps, seats)
+        self._names[1, first:end, seats] = _aligned(slab.epochs[frames] + 0 * steps, seats)
+        self._names[2, first:end, seats] = _aligned(slab.seqs[frames] + 0 * steps, seats)
+        self.filled[seats] += ticks
+
+    def _grow(self, wanted: int) -> None:
+        held = len(self._values)
+        more = max(wanted, 2 * held) - held
+        self._values = _longer(self._values, more, 0)
+        self._counters = _longer(self._counters, more, 0)
+        self._names = _longer(self._names, more, 1)
+
+    def _sealed_names(self, ticks: int, beyond: NDArray[np.bool_]) -> bytes:
+        """(3 * seats, ticks): times, epochs, sequence numbers; MISSING_COUNT where no tick is."""
+        names = self._names[:, :ticks].view(np.uint64)
+        names[:, beyond] = MISSING_COUNT
+        return encode_count(np.ascontiguousarray(names.swapaxes(1, 2)).reshape(-1, ticks))
+
+
+def _aligned(values: NDArray[Any], seats: slice | NDArray[np.intp]) -> NDArray[Any]:
+    # numpy puts the indexed axis first when a row of seats stands between slices.
+    return values if isinstance(seats, slice) else values.T
+
+
+def _each(pick: slice | NDArray[np.intp], size: int) -> list[int]:
+    return list(range(size)[pick]) if isinstance(pick, slice) else pick.tolist()
+
+
+def _longer(block: NDArray[Any], more: int, axis: int) -> NDArray[Any]:
+    shape = list(block.shape)
+    shape[axis] = more
+    return np.concatenate((block, np.zeros(shape, block.dtype)), axis=axis)
+
+
+def _spans(columns: tuple[Column, ...]) -> dict[str, list[int]]:
+    """Columns of each metric, part by part."""
+    spans: dict[str, list[int]] = {}
+    for place, column in enumerate(columns):
+        spans.setdefault(column.metric, []).append(place)
+    return spans
+
+
+def _rows(block: NDArray[Any], columns: list[int]) -> NDArray[Any]:
+    """(ticks, seats, columns) -> (seats x parts, ticks)."""
+    ticks = len(block)
+    if columns == list(range(columns[0], columns[-1] + 1)):
+        taken = block[:, :, columns[0] : columns[-1] + 1]
+    else:
+        taken = block[:, :, columns]
+    return np.ascontiguousarray(taken.transpose(1, 2, 0)).reshape(-1, ticks)

@@ -1,0 +1,78 @@
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from controller.history.block import decode_count, decode_gauge, encode_count, encode_gauge
+from fleet.errors import MalformedMessageError
+from fleet.frame import MISSING_COUNT
+
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)
+FLOATS = hnp.arrays(
+    np.float32, SHAPES, elements=st.floats(width=32, allow_nan=False, allow_infinity=True)
+)
+
+
+def same_bits(left: np.ndarray, right: np.ndarray) -> bool:
+    absent = np.isnan(left)
+    return bool(
+        (absent == np.isnan(right)).all()
+        and (left.view(np.uint32)[~absent] == right.view(np.uint32)[~absent]).all()
+    )
+
+
+@given(values=FLOATS, data=st.data())
+def test_any_gauge_comes_back_bit_for_bit(values: np.ndarray, data: st.DataObject) -> None:
+    absent = data.draw(hnp.arrays(np.bool_, values.shape))
+    values[absent] = np.nan
+
+    encoded, _ = encode_gauge(values)
+
+    assert same_bits(decode_gauge(encoded), values)
+
+
+@given(hnp.arrays(np.uint64, SHAPES, elements=st.integers(0, 2**64 - 1)))
+def test_any_counter_comes_back(values: np.ndarray) -> None:
+    np.testing.assert_array_equal(decode_count(encode_count(values)), values)
+
+
+def test_missing_counts_stay_missing_and_cost_little() -> None:
+    values = np.full((10, 60), 2**40, dtype=np.uint64)
+    values[3, 7] = MISSING_COUNT
+
+    encoded = encode_count(values)
+
+    assert decode_count(encoded)[3, 7] == MISSING_COUNT
+    assert len(encoded) < values.size
+
+
+@pytest.mark.parametrize(("step", "grid"), [(1.0, 0), (0.1, 1), (0.01, 2), (0.001, 3)])
+def test_a_sensor_with_decimal_steps_costs_less_than_two_bytes(step: float, grid: int) -> None:
+    rng = np.random.default_rng(3)
+    steps = np.cumsum(rng.integers(-3, 4, (144, 60)), axis=1) + 700
+    values = (steps * step).astype(np.float32)
+
+    encoded, fitted = encode_gauge(values)
+
+    assert fitted == grid
+    assert len(encoded) < 1.0 * values.size
+    assert same_bits(decode_gauge(encoded), values)
+
+
+def test_negative_zero_and_infinities_are_kept() -> None:
+    values = np.array([[-0.0, 0.0, np.inf, -np.inf, 1e30]], dtype=np.float32)
+
+    assert same_bits(decode_gauge(encode_gauge(values)[0]), values)
+
+
+@given(cut=st.integers(0, 200), place=st.integers(0, 400), bit=st.integers(0, 7))
+def test_damage_is_an_error_or_the_same_shape(cut: int, place: int, bit: int) -> None:
+    values = np.random.default_rng(1).normal(60, 1, (5, 20)).astype(np.float32)
+    encoded = bytearray(encode_gauge(values)[0])
+    encoded[place % len(encoded)] ^= 1 << bit
+    for damaged in (bytes(encoded), bytes(encoded)[:cut]):
+        with suppress(MalformedMessageError):
+            assert decode_gauge(damaged).ndim == 2
