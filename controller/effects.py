@@ -30,7 +30,7 @@ from controller.store.leadership import Leadership
 from fleet.bus import Bus
 from fleet.clock import NS_PER_S, Clock
 from fleet.commands import Ack, Action, Command, ResetGuard, StartJob, encode
-from fleet.errors import StoreError
+from fleet.errors import LeaseLostError
 from fleet.events import Event, EventKind, encode_event
 from fleet.topics import COMMANDS, EVENTS
 from fleet.topology import FleetMap
@@ -40,12 +40,6 @@ _log = structlog.get_logger(__name__)
 ACTOR = "controller"
 _TOLD = frozenset({Change.SEVERITY, Change.REOPENED})
 _KEPT_RECORDS = 1000
-
-
-class LeaseLostError(StoreError):
-    """Somebody else leads: nothing of the cycle was written."""
-
-    retryable = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +101,7 @@ class Effects:
             raise LeaseLostError("the lease ran out in the middle of the cycle")
         facts: list[_Fact] = []
         with self._store.begin() as tx:
-            self._check_leases(tx)
+            self._leadership.check(tx)
             self._take_resets(tx, desired)
             for cooling in self._unwritten:
                 facts += self._write_cooling(tx, cooling)
@@ -139,12 +133,6 @@ class Effects:
         action = ResetGuard(actor=reset.actor, reason=reset.reason)
         cause = f"guard reset {number}"
         self._command(reset.sled_id, action, cause, self._options.job_command_s, label="guard")
-
-    def _check_leases(self, tx: Transaction) -> None:
-        """Locks the leases' rows until the transaction ends: nobody takes over meanwhile."""
-        for lease in self._leadership.leases():
-            if not tx.leases.holds(lease):
-                raise LeaseLostError(f"lease {lease.name} was taken from {lease.holder}")
 
     def _write_cooling(self, tx: Transaction, effect: CoolingEffect) -> list[_Fact]:
         match effect:

@@ -137,7 +137,7 @@ class ControllerRuntime:
         self.deliverer.stop(timeout_s=0.5)
         try:
             if self._leadership.held():
-                self.ingest.save()
+                self.ingest.save(self._leadership.check, everything=True)
             self._leadership.release()
         except StoreError as error:
             _log.warning("stopped_without_store", error=str(error))
@@ -212,6 +212,8 @@ class ControllerRuntime:
         with self._store.read() as tx:
             incidents = [*tx.incidents.unresolved(), *tx.incidents.resolved_since(now - reopen_ns)]
             trips = {loop: tx.interlocks.latched(loop) for loop in self._cooling}
+        # The last leader wrote history that this one has only seen go by.
+        self.ingest.start_over()
         self._book = restore(incidents, at_unix_ns=now)
         self._loops = {
             loop: begin(loop, self._map.cdu_ids[self._map.loop(loop)], trips[loop], settings)
@@ -269,7 +271,10 @@ class ControllerRuntime:
         if now_s - self._kept_at_s < KEEP_READING_S:
             return
         try:
-            self.ingest.save()
+            written = self.ingest.save(self._leadership.check)
+            self.counts["history_windows"] += written.windows
+            self.counts["history_samples"] += written.samples
+            self.counts["history_bytes"] += written.bytes
             self._kept_at_s = now_s
         except StoreError as error:
             self._store_away(error)

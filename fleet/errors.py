@@ -9,6 +9,7 @@ IsothermError
 │   └── BusUnavailableError no broker answers
 ├── DeviceError             a device did not answer, or not in its documented form
 ├── StoreError              the database is not there, or refused
+│   └── LeaseLostError      somebody else may act now; nothing of the transaction was written
 └── CommandRefusedError     a command that must not be executed: stale term, expired, outside limits
 """
 
@@ -66,6 +67,12 @@ class StoreError(IsothermError):
     """The database is not there, or refused."""
 
     retryable = True
+
+
+class LeaseLostError(StoreError):
+    """Somebody else may act by now: what was to be written is not."""
+
+    retryable = False
 
 
 class CommandRefusedError(IsothermError):

@@ -128,6 +128,19 @@ class Frame:
         """The frame's name wherever it is given as a cause."""
         return f"{self.agent}@{self.epoch}.{self.seq}"
 
+    def slab(self) -> "Slab":
+        """This frame alone."""
+        return Slab(
+            schema_id=self.schema_id,
+            dt_ns=self.dt_ns,
+            agents=(self.agent,),
+            epochs=np.array([self.epoch], np.int64),
+            seqs=np.array([self.seq], np.int64),
+            t0_unix_ns=np.array([self.t0_unix_ns], np.int64),
+            values=self.values[None],
+            counters=self.counters[None],
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Slab:

@@ -1,22 +1,26 @@
-"""Telemetry, acknowledgements and events, from the bus into columns and lists."""
+"""Telemetry, acknowledgements and events, from the bus into columns, history and lists."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from controller.ingest.agents import loop_of_agents
+import numpy as np
+
+from controller.history.window import Sealed, Window
+from controller.history.windows import HistorySettings, Windows
 from controller.ingest.dead_letter import Reason, set_aside
 from controller.ingest.schemas import Parking, SchemaBook, Waiting
-from controller.ingest.sequence import Arrival, Sequences
+from controller.ingest.sequence import Sequences
 from controller.state.columns import FleetColumns
-from controller.store import Store
+from controller.state.roster import Roster
+from controller.store import Store, Transaction
 from fleet.bus import Bus, Reader, Record, Start
-from fleet.clock import Clock
+from fleet.clock import NS_PER_S, Clock
 from fleet.codec import decode_message
 from fleet.commands import Ack, decode_ack
-from fleet.errors import MalformedMessageError, UnknownIdError
+from fleet.errors import MalformedMessageError
 from fleet.events import Event, decode_event
-from fleet.frame import Frame, Schema, decode_schema, schema_id
+from fleet.frame import Reporter, Schema, Slab, decode_schema, schema_id
 from fleet.topics import ACKS, EVENTS, SCHEMAS, TELEMETRY, Topic
 from fleet.topology import FleetMap
 
@@ -31,13 +35,29 @@ class IngestSettings:
     batch: int = 500
     round_s: float = 0.5
     """A backlog is read in rounds of at most this long, so that the cycle goes on meanwhile."""
+    ahead_s: float = 3600.0
+    """A tick further ahead of this clock is not believed, and not kept as history."""
+    behind_s: float = 7 * 86_400.0
+    """The same, for the past; spools keep a day."""
+    history: HistorySettings = field(default_factory=HistorySettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What `save` has put into the store."""
+
+    windows: int = 0
+    samples: int = 0
+    bytes: int = 0
 
 
 class Consumer:
     """Reads the partitions of `loops`. One thread uses it.
 
-    What was read is kept in the store by `save`, offsets and marks in one transaction; after a
-    crash the messages since then are read again and known as duplicates or applied again.
+    Telemetry is gathered in windows; `save` writes those that are full, together with the
+    sequence numbers in them and the offset of the oldest message that still has a frame in an open
+    window. After a crash messages are read again from there: what is in the store is known as
+    duplicate, the rest fills its windows again.
     """
 
     def __init__(
@@ -56,17 +76,19 @@ class Consumer:
         self._clock = clock
         self._settings = settings or IngestSettings()
         self._loops = frozenset(loops)
-        self._loop_of_agent = loop_of_agents(fleet_map)
+        self._loop_ids = fleet_map.loop_ids
+        self._loop_row = {loop: row for row, loop in enumerate(fleet_map.loop_ids)}
+        self._roster = Roster(fleet_map)
         self._schemas = SchemaBook()
         self._parking = Parking(
             capacity=self._settings.parked_frames, patience_s=self._settings.parked_s
         )
+        self._windows = Windows(self._roster, self._settings.history)
+        self._sealed: list[tuple[Window, Sealed]] = []
+        """Not written yet, because the store was away."""
+        self._grids: dict[str, int] = {}
         with store.read() as tx:
-            self._sequences = Sequences(
-                mark
-                for mark in tx.marks.all()
-                if self._loop_of_agent.get(mark.agent) in self._loops
-            )
+            self._sequences = self._known(tx)
             kept = {topic.name: tx.marks.offsets(topic.name) for topic in (TELEMETRY, ACKS)}
         self._schema_reader = bus.reader(SCHEMAS, start=Start.BEGINNING)
         self._telemetry = self._resume(TELEMETRY, kept)
@@ -78,10 +100,13 @@ class Consumer:
             loop: Counter() for loop in ("", *fleet_map.loop_ids)
         }
         """By loop ("" when a message does not say a known one): frames, malformed, duplicates,
-        late, gaps, parked, dead_letters, foreign.
+        late, gaps, parked, dead_letters, foreign, wrong_clocks.
         """
         self.behind = False
         """Whether the last round ended with messages left to read."""
+
+    def _known(self, tx: Transaction) -> Sequences:
+        return Sequences(self._roster, tx.marks.all())
 
     def _resume(self, topic: Topic, kept: Mapping[str, Mapping[int, int]]) -> Reader:
         partitions = sorted({topic.partition_of(loop) for loop in self._loops})
@@ -126,17 +151,65 @@ class Consumer:
         taken, self._events = self._events, []
         return taken
 
-    def save(self) -> None:
-        """Keep how far was read. A message with a frame that still waits is not passed."""
-        offsets = dict(self._telemetry.positions())
-        for partition, offset in self._parking.first_offsets().items():
-            offsets[partition] = min(offsets.get(partition, offset), offset)
-        changed = self._sequences.changed()
+    def save(
+        self, check: Callable[[Transaction], None] = lambda _: None, *, everything: bool = False
+    ) -> Written:
+        """Write the windows that are full (`everything`: all), and how far was read, in one
+        transaction that `check` may refuse by raising. What was not written goes again next time.
+        """
+        for window in self._windows.take_due(self._clock.monotonic_s(), all_of_them=everything):
+            self._sealed.append((window, self._seal(window)))
+        unsealed = self._unsealed()
+        agents = sorted({row for _, sealed in self._sealed for row in sealed.agents})
         with self._store.begin() as tx:
-            tx.marks.save_offsets(TELEMETRY.name, offsets)
+            check(tx)
+            for _, sealed in self._sealed:
+                tx.blocks.append(sealed.blocks)
+            tx.marks.save(self._sequences.marks(agents, unsealed))
+            tx.marks.save_offsets(TELEMETRY.name, self._safe_offsets())
             tx.marks.save_offsets(ACKS.name, self._ack_reader.positions())
-            tx.marks.save(changed)
-        self._sequences.saved()
+        written = Written(
+            windows=len(self._sealed),
+            samples=sum(sealed.samples for _, sealed in self._sealed),
+            bytes=sum(len(b.body) for _, sealed in self._sealed for b in sealed.blocks),
+        )
+        self._sealed.clear()
+        return written
+
+    def start_over(self) -> None:
+        """Forget what was read and not written, and read on from where the store says: another
+        controller may have written meanwhile.
+        """
+        self._windows.clear()
+        self._parking.clear()
+        self._sealed.clear()
+        with self._store.read() as tx:
+            self._sequences = self._known(tx)
+            kept = {TELEMETRY.name: tx.marks.offsets(TELEMETRY.name)}
+        self._telemetry.close()
+        self._telemetry = self._resume(TELEMETRY, kept)
+
+    def _seal(self, window: Window) -> Sealed:
+        first_row = int(self._roster.first_row[window.group])
+        return window.seal(self._roster.group_ids[window.group], first_row, self._grids)
+
+    def _unsealed(self) -> dict[tuple[int, int], list[int]]:
+        found: dict[tuple[int, int], list[int]] = {}
+        groups = {window.group for window, _ in self._sealed}
+        for window in self._windows.open_windows():
+            if window.group in groups:
+                first_row = int(self._roster.first_row[window.group])
+                for (seat, epoch), seqs in window.unsealed().items():
+                    found.setdefault((first_row + seat, epoch), []).extend(seqs)
+        return {name: sorted(seqs) for name, seqs in found.items()}
+
+    def _safe_offsets(self) -> dict[int, int]:
+        """No message with a frame that waits or stands in an open window is passed."""
+        offsets = dict(self._telemetry.positions())
+        for held in (self._parking.first_offsets(), self._windows.first_offsets()):
+            for partition, offset in held.items():
+                offsets[partition] = min(offsets.get(partition, offset), offset)
+        return offsets
 
     def close(self) -> None:
         readers = (self._telemetry, self._schema_reader, self._ack_reader, self._event_reader)
@@ -159,41 +232,81 @@ class Consumer:
         elif message.loop not in self._loops:
             self.counts[message.loop]["foreign"] += 1  # another shard's, in the same partition
         else:
-            for frame in message.frames:
-                self._take_frame(record, message.loop, frame)
+            for slab in message.slabs:
+                self._take_slab(record, message.loop, slab)
 
-    def _take_frame(self, record: Record, loop_id: str, frame: Frame) -> None:
-        if self._loop_of_agent.get(frame.agent) != loop_id:
-            self._dead(record, Reason.UNKNOWN_AGENT, f"{loop_id} has no agent {frame.agent!r}")
-            return
-        schema = self._schemas.get(frame.schema_id)
+    def _take_slab(self, record: Record, loop_id: str, slab: Slab) -> None:
+        here = self._roster.seating(slab.agents).loops == self._loop_row[loop_id]
+        if not here.all():
+            strangers = [slab.agents[row] for row in np.flatnonzero(~here)]
+            text = f"{loop_id} has no agent {', '.join(map(repr, strangers))}"
+            self._dead(record, Reason.UNKNOWN_AGENT, text)
+            slab = slab.take(np.flatnonzero(here).tolist())
+            if not len(slab):
+                return
+        schema = self._schemas.get(slab.schema_id)
         if schema is None:
-            self.counts[loop_id]["parked"] += 1
+            self.counts[loop_id]["parked"] += len(slab)
             now_s = self._clock.monotonic_s()
-            self._parking.park(Waiting(record=record, loop_id=loop_id, frame=frame, since_s=now_s))
+            self._parking.park(Waiting(record=record, loop_id=loop_id, slab=slab, since_s=now_s))
             return
-        self._apply(record, loop_id, frame, schema)
+        self._apply(record, loop_id, slab, schema)
 
-    def _apply(self, record: Record, loop_id: str, frame: Frame, schema: Schema) -> None:
-        columns = (frame.values.shape[1], frame.counters.shape[1])
+    def _apply(self, record: Record, loop_id: str, slab: Slab, schema: Schema) -> None:
+        columns = (slab.values.shape[2], slab.counters.shape[2])
         if columns != (len(schema.columns), len(schema.counters)):
-            text = f"frame {frame.id} has not the columns of its schema {frame.schema_id}"
+            text = f"frame {slab.frame(0).id} has not the columns of its schema {slab.schema_id}"
             self._dead(record, Reason.MALFORMED, text)
             return
-        arrival, missed = self._sequences.take(frame.agent, frame.epoch, frame.seq)
+        seating = self._roster.seating(slab.agents)
+        if not self._fits(schema, seating.rows):
+            text = f"frame {slab.frame(0).id} is of a {schema.reporter}, which its agent is not"
+            self._dead(record, Reason.MALFORMED, text)
+            return
         counts = self.counts[loop_id]
-        if arrival is Arrival.DUPLICATE:
-            counts["duplicates"] += 1
+        taken = self._sequences.take(
+            seating.rows, slab.epochs, slab.seqs, distinct=seating.distinct
+        )
+        counts["gaps"] += taken.missed
+        counts["late"] += taken.late
+        if not taken.fresh.all():
+            counts["duplicates"] += int(np.count_nonzero(~taken.fresh))
+            slab = slab.take(np.flatnonzero(taken.fresh).tolist())
+            if not len(slab):
+                return
+        counts["frames"] += len(slab)
+        self._show(slab, schema)
+        self._keep(record, loop_id, slab, schema)
+
+    def _fits(self, schema: Schema, rows: np.ndarray) -> bool:
+        of_sleds = rows < len(self._roster) - len(self._loop_ids)
+        return bool((of_sleds == (schema.reporter is Reporter.SLED)).all())
+
+    def _show(self, slab: Slab, schema: Schema) -> None:
+        seating = self._roster.seating(slab.agents)
+        if seating.distinct:
+            self.columns.apply(slab, schema, seating.rows)
             return
-        try:
-            self.columns.apply(frame, schema)
-        except UnknownIdError as error:
-            self._dead(record, Reason.UNKNOWN_AGENT, str(error))
-            return
-        counts["frames"] += 1
-        counts["gaps"] += missed
-        if arrival is Arrival.LATE:
-            counts["late"] += 1
+        for row in range(len(slab)):
+            self.columns.apply(slab.take([row]), schema, seating.rows[row : row + 1])
+
+    def _keep(self, record: Record, loop_id: str, slab: Slab, schema: Schema) -> None:
+        """Into history, but for what was measured at a time that can not be."""
+        now_ns = self._clock.unix_ns()
+        settings = self._settings
+        believed = (slab.t0_unix_ns <= now_ns + round(settings.ahead_s * NS_PER_S)) & (
+            slab.t0_unix_ns >= now_ns - round(settings.behind_s * NS_PER_S)
+        )
+        if not believed.all():
+            wrong = np.flatnonzero(~believed).tolist()
+            self.counts[loop_id]["wrong_clocks"] += len(wrong)
+            text = f"the clock of {slab.agents[wrong[0]]} says {int(slab.t0_unix_ns[wrong[0]])} ns"
+            self._dead(record, Reason.WRONG_CLOCK, text)
+            slab = slab.take(np.flatnonzero(believed).tolist())
+            if not len(slab):
+                return
+        place = (record.partition, record.offset)
+        self._windows.add(slab, schema, place, self._clock.monotonic_s())
 
     def _take_schema(self, record: Record) -> None:
         try:
@@ -205,7 +318,7 @@ class Consumer:
         found = schema_id(record.value)
         if self._schemas.add(found, schema):
             for held in self._parking.release(found):
-                self._apply(held.record, held.loop_id, held.frame, schema)
+                self._apply(held.record, held.loop_id, held.slab, schema)
 
     def _take_ack(self, record: Record) -> None:
         try:
@@ -213,7 +326,8 @@ class Consumer:
         except MalformedMessageError as error:
             self._dead(record, Reason.MALFORMED, str(error))
             return
-        if self._loop_of_agent.get(ack.target) in self._loops:
+        row = self._roster.row(ack.target)
+        if row is not None and self._loop_ids[self._roster.loop_of_row[row]] in self._loops:
             self._acks.append(ack)
 
     def _take_event(self, record: Record) -> None:
@@ -224,7 +338,7 @@ class Consumer:
 
     def _give_up_waiting(self) -> None:
         for held in self._parking.expire(self._clock.monotonic_s()):
-            text = f"no document of schema {held.frame.schema_id} came for {held.frame.id}"
+            text = f"no document of schema {held.slab.schema_id} came for {held.slab.frame(0).id}"
             self._dead(held.record, Reason.UNKNOWN_SCHEMA, text)
 
     def _dead(self, record: Record, reason: Reason, detail: str) -> None:

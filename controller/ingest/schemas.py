@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fleet.bus import Record
-from fleet.frame import Frame, Schema
+from fleet.frame import Schema, Slab
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Waiting:
-    """A frame whose schema document has not come yet, and the message that carried it."""
+    """Frames whose schema document has not come yet, and the message that carried them."""
 
     record: Record
     loop_id: str
-    frame: Frame
+    slab: Slab
     since_s: float
 
 
@@ -26,28 +26,39 @@ class Parking:
         self._patience_s = patience_s
         self._waiting: OrderedDict[int, Waiting] = OrderedDict()
         self._next = 0
+        self._frames = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        """How many frames wait."""
+        return self._frames
 
     def park(self, waiting: Waiting) -> None:
         self._waiting[self._next] = waiting
         self._next += 1
+        self._frames += len(waiting.slab)
 
     def release(self, schema_id: str) -> list[Waiting]:
         """Those that waited for this document, in order."""
-        ready = [n for n, held in self._waiting.items() if held.frame.schema_id == schema_id]
-        return [self._waiting.pop(number) for number in ready]
+        ready = [n for n, held in self._waiting.items() if held.slab.schema_id == schema_id]
+        return [self._take(number) for number in ready]
 
     def expire(self, now_s: float) -> Iterator[Waiting]:
         """Those that have waited too long, and the oldest ones beyond the capacity."""
         while self._waiting:
             number, oldest = next(iter(self._waiting.items()))
-            over = len(self._waiting) > self._capacity
+            over = self._frames > self._capacity
             if not over and now_s - oldest.since_s < self._patience_s:
                 return
-            del self._waiting[number]
-            yield oldest
+            yield self._take(number)
+
+    def clear(self) -> None:
+        self._waiting.clear()
+        self._frames = 0
+
+    def _take(self, number: int) -> Waiting:
+        taken = self._waiting.pop(number)
+        self._frames -= len(taken.slab)
+        return taken
 
     def first_offsets(self) -> dict[int, int]:
         """Partition -> offset of the oldest message with a frame that waits."""

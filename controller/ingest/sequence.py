@@ -1,16 +1,27 @@
 """Which frames have been read: each (agent, epoch, seq) counts once, and holes are known."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import Final
 
-from controller.store.marks import Mark
+import numpy as np
+from numpy.typing import NDArray
 
-MAX_RANGES: Final = 32
+from controller.state.roster import Roster, Rows
+from controller.store.marks import Mark
+from fleet.frame import IntBlock
+
+MAX_RANGES: Final = 1024
 """Holes remembered for one life of an agent; older ones are given up as lost."""
 MAX_EPOCHS: Final = 3
 """Lives of an agent remembered; its spool may still hold frames of the last ones."""
+
+Range = tuple[int, int]
+Unsealed = Mapping[tuple[int, int], Iterable[int]]
+"""(agent row, epoch) -> sequence numbers that were read and are not written yet."""
 
 
 class Arrival(Enum):
@@ -19,59 +30,140 @@ class Arrival(Enum):
     DUPLICATE = "duplicate"  # read before
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """How the frames of a slab stand to those read before."""
+
+    fresh: NDArray[np.bool_]
+    """[frames] not read before."""
+    late: int
+    missed: int
+    """Frames before these that are now missing."""
+
+
 class Sequences:
-    """The marks of many agents."""
+    """Sequence numbers of all agents of a roster, as arrays; what is out of order as exceptions."""
 
-    def __init__(self, marks: Iterable[Mark] = ()) -> None:
-        self._marks: dict[str, dict[int, Mark]] = {}
-        for mark in marks:
-            self._marks.setdefault(mark.agent, {})[mark.epoch] = mark
-        self._changed: set[tuple[str, int]] = set()
+    def __init__(self, roster: Roster, marks: Iterable[Mark] = ()) -> None:
+        self._roster = roster
+        self._epoch: IntBlock = np.full(len(roster), -1, dtype=np.int64)
+        self._last: IntBlock = np.zeros(len(roster), dtype=np.int64)
+        self._older: dict[int, dict[int, int]] = {}
+        """Row -> last number of each life before the newest."""
+        self._missing: dict[tuple[int, int], list[Range]] = {}
+        for mark in sorted(marks, key=lambda mark: mark.epoch):
+            row = roster.row(mark.agent)
+            if row is not None:
+                self._begin(row, mark.epoch, mark.last_seq)
+                if mark.missing:
+                    self._missing[row, mark.epoch] = list(mark.missing)
 
-    def take(self, agent: str, epoch: int, seq: int) -> tuple[Arrival, int]:
+    def take(self, rows: Rows, epochs: IntBlock, seqs: IntBlock, *, distinct: bool) -> Taken:
+        """Frames of known agents, in order."""
+        if distinct:
+            in_order = (self._epoch[rows] == epochs) & (self._last[rows] + 1 == seqs)
+            if bool(in_order.all()):
+                self._last[rows] = seqs
+                return Taken(fresh=in_order, late=0, missed=0)
+        arrivals = [
+            self.take_one(row, epoch, seq)
+            for row, epoch, seq in zip(rows.tolist(), epochs.tolist(), seqs.tolist(), strict=True)
+        ]
+        return Taken(
+            fresh=np.array([arrival is not Arrival.DUPLICATE for arrival, _ in arrivals]),
+            late=sum(arrival is Arrival.LATE for arrival, _ in arrivals),
+            missed=sum(missed for _, missed in arrivals),
+        )
+
+    def take_one(self, row: int, epoch: int, seq: int) -> tuple[Arrival, int]:
         """How a frame stands to those read before, and how many before it are now missing."""
-        epochs = self._marks.setdefault(agent, {})
-        mark = epochs.get(epoch)
-        if mark is None:
-            if len(epochs) >= MAX_EPOCHS and epoch < min(epochs):
+        lives = self._lives(row)
+        if epoch not in lives:
+            if len(lives) >= MAX_EPOCHS and epoch < min(lives):
                 return Arrival.DUPLICATE, 0  # so old that nobody remembers it
             # Of an agent that was never heard, nobody knows what came before.
-            last = 0 if epochs and epoch > max(epochs) else seq - 1
-            mark = Mark(agent=agent, epoch=epoch, last_seq=last)
-        arrival, missed, after = _place(mark, seq)
-        if after is not mark or epoch not in epochs:
-            epochs[epoch] = after
-            self._changed.add((agent, epoch))
-            if len(epochs) > MAX_EPOCHS:
-                del epochs[min(epochs)]
-        return arrival, missed
-
-    def changed(self) -> list[Mark]:
-        """Marks that are new since the last call of `saved`."""
-        return [
-            self._marks[agent][epoch]
-            for agent, epoch in sorted(self._changed)
-            if epoch in self._marks[agent]
-        ]
-
-    def saved(self) -> None:
-        self._changed.clear()
-
-    def oldest_epochs(self, agents: Iterable[str]) -> dict[str, int]:
-        """The oldest life that is still remembered, by agent."""
-        return {agent: min(self._marks[agent]) for agent in agents if self._marks.get(agent)}
-
-
-def _place(mark: Mark, seq: int) -> tuple[Arrival, int, Mark]:
-    if seq > mark.last_seq:
-        missed = seq - mark.last_seq - 1
-        missing = mark.missing
+            last = 0 if lives and epoch > max(lives) else seq - 1
+            self._begin(row, epoch, last)
+            lives = self._lives(row)
+        last = lives[epoch]
+        if seq <= last:
+            return self._fill(row, epoch, seq), 0
+        missed = seq - last - 1
         if missed:
-            missing = (*missing, (mark.last_seq + 1, seq - 1))[-MAX_RANGES:]
-        return Arrival.NEW, missed, replace(mark, last_seq=seq, missing=missing)
-    for place, (first, last) in enumerate(mark.missing):
-        if first <= seq <= last:
-            rest = tuple(gap for gap in ((first, seq - 1), (seq + 1, last)) if gap[0] <= gap[1])
-            missing = (*mark.missing[:place], *rest, *mark.missing[place + 1 :])[-MAX_RANGES:]
-            return Arrival.LATE, 0, replace(mark, missing=missing)
-    return Arrival.DUPLICATE, 0, mark
+            holes = self._missing.setdefault((row, epoch), [])
+            holes.append((last + 1, seq - 1))
+            del holes[:-MAX_RANGES]
+        self._keep(row, epoch, seq)
+        return Arrival.NEW, missed
+
+    def missing(self, row: int, epoch: int) -> tuple[Range, ...]:
+        return tuple(self._missing.get((row, epoch), ()))
+
+    def marks(self, rows: Iterable[int], unsealed: Unsealed) -> list[Mark]:
+        """How far each agent was read, every life; what is not written yet counts as missing."""
+        marks = []
+        for row in rows:
+            for epoch, last in self._lives(row).items():
+                holes = [*self._missing.get((row, epoch), ()), *_runs(unsealed.get((row, epoch)))]
+                marks.append(
+                    Mark(
+                        agent=self._roster.agents[row],
+                        epoch=epoch,
+                        last_seq=last,
+                        missing=tuple(sorted(holes)),
+                    )
+                )
+        return marks
+
+    def oldest_epoch(self, row: int) -> int:
+        """The oldest life that is still remembered."""
+        return min(self._lives(row))
+
+    def _lives(self, row: int) -> dict[int, int]:
+        lives = dict(self._older.get(row, {}))
+        if self._epoch[row] >= 0:
+            lives[int(self._epoch[row])] = int(self._last[row])
+        return lives
+
+    def _begin(self, row: int, epoch: int, last: int) -> None:
+        newest = int(self._epoch[row])
+        older = self._older.setdefault(row, {}) if newest >= 0 else {}
+        if epoch > newest:
+            if newest >= 0:
+                older[newest] = int(self._last[row])
+            self._epoch[row], self._last[row] = epoch, last
+        else:
+            older[epoch] = last
+        if len(older) >= MAX_EPOCHS:
+            gone = min(older)
+            del older[gone]
+            self._missing.pop((row, gone), None)
+
+    def _keep(self, row: int, epoch: int, seq: int) -> None:
+        if epoch == self._epoch[row]:
+            self._last[row] = seq
+        else:
+            self._older[row][epoch] = seq
+
+    def _fill(self, row: int, epoch: int, seq: int) -> Arrival:
+        holes = self._missing.get((row, epoch), [])
+        place = bisect_left(holes, seq, key=lambda hole: hole[1])
+        if place == len(holes) or not holes[place][0] <= seq:
+            return Arrival.DUPLICATE
+        first, last = holes[place]
+        holes[place : place + 1] = [
+            hole for hole in ((first, seq - 1), (seq + 1, last)) if hole[0] <= hole[1]
+        ]
+        if not holes:
+            del self._missing[row, epoch]
+        return Arrival.LATE
+
+
+def _runs(numbers: Iterable[int] | None) -> list[Range]:
+    """Ascending numbers as ranges."""
+    listed = list(numbers or ())
+    if not listed:
+        return []
+    breaks = [place for place, (a, b) in enumerate(pairwise(listed), start=1) if b != a + 1]
+    edges = [0, *breaks, len(listed)]
+    return [(listed[a], listed[b - 1]) for a, b in pairwise(edges)]

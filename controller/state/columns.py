@@ -1,13 +1,13 @@
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.state.snapshot import FleetSnapshot, Seconds
 from fleet.clock import NS_PER_S
-from fleet.frame import MISSING_COUNT, Column, CountBlock, FloatBlock, Frame, Reporter, Schema
+from fleet.frame import MISSING_COUNT, Column, CountBlock, FloatBlock, Reporter, Schema, Slab
 from fleet.metrics import Kind, MetricSpec, Scope, in_scope
 from fleet.topology import FleetMap
 
@@ -17,6 +17,7 @@ MAX_PUMPS: Final = 4
 _LAST_UNIX_NS: Final = 2**63 - 1
 
 Rows = NDArray[np.intp]
+Taken = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,17 +52,15 @@ class FleetColumns:
         self._cdus = _Arrivals(loops)
         self._routes: dict[tuple[str, Scope, Kind, int], _Route] = {}
 
-    def apply(self, frame: Frame, schema: Schema) -> bool:
-        """Take a frame's newest tick; False when a newer one is held already.
+    def apply(self, slab: Slab, schema: Schema, rows: Rows) -> Taken:
+        """Take the newest tick of each frame; which frames were news [frames].
 
-        Metrics and parts that this build or this sled does not have are skipped. Raises
-        UnknownIdError for an agent that the fleet does not have.
+        `rows` are the frames' agents in the roster. Metrics and parts that this build or this sled
+        does not have are skipped.
         """
-        if frame.ticks == 0:
-            return False
         if schema.reporter is Reporter.SLED:
-            return self._apply_sled(self._map.sled(frame.agent), frame, schema)
-        return self._apply_cdu(self._map.cdu(frame.agent), frame, schema)
+            return self._apply_sleds(slab, schema, rows)
+        return self._apply_cdus(slab, schema, rows - self._map.sleds)
 
     def snapshot(self, at_unix_ns: int, cycle: int) -> FleetSnapshot:
         return FleetSnapshot(
@@ -80,28 +79,32 @@ class FleetColumns:
             cdu_frame=_frozen_counts(self._cdus.frame),
         )
 
-    def _apply_sled(self, sled: int, frame: Frame, schema: Schema) -> bool:
-        if not self._sleds.accept(sled, frame):
-            return False
-        chips = self._map.chips_in_sled(sled)
-        parts = chips.stop - chips.start
-        values, counters = frame.values[-1], frame.counters[-1]
-        for scope, first, limit in ((Scope.CHIP, chips.start, parts), (Scope.SLED, sled, 1)):
-            gauge = self._route(frame.schema_id, schema, scope, Kind.GAUGE, limit)
-            self._gauges[scope][gauge.metric, first + gauge.part] = values[gauge.source]
-            count = self._route(frame.schema_id, schema, scope, Kind.COUNTER, limit)
-            self._counts[scope][count.metric, first + count.part] = counters[count.source]
-        return True
+    def _apply_sleds(self, slab: Slab, schema: Schema, sleds: Rows) -> Taken:
+        taken = self._sleds.accept(sleds, slab)
+        parts_of_sled = self._map.chips_of_sled[sleds]
+        for parts in np.unique(parts_of_sled[taken]).tolist():
+            frames = np.flatnonzero(taken & (parts_of_sled == parts))
+            rows = sleds[frames]
+            values, counters = slab.values[frames, -1], slab.counters[frames, -1]
+            for scope, first, limit in (
+                (Scope.CHIP, self._map.first_chip_of_sled[rows].astype(np.intp), parts),
+                (Scope.SLED, rows, 1),
+            ):
+                gauge = self._route(slab.schema_id, schema, scope, Kind.GAUGE, limit)
+                _scatter(self._gauges[scope], gauge, first, values)
+                count = self._route(slab.schema_id, schema, scope, Kind.COUNTER, limit)
+                _scatter(self._counts[scope], count, first, counters)
+        return taken
 
-    def _apply_cdu(self, loop: int, frame: Frame, schema: Schema) -> bool:
-        if not self._cdus.accept(loop, frame):
-            return False
-        values = frame.values[-1]
-        cdu = self._route(frame.schema_id, schema, Scope.CDU, Kind.GAUGE, 1)
-        self._gauges[Scope.CDU][cdu.metric, loop] = values[cdu.source]
-        pump = self._route(frame.schema_id, schema, Scope.PUMP, Kind.GAUGE, MAX_PUMPS)
-        self._gauges[Scope.PUMP][pump.metric, loop, pump.part] = values[pump.source]
-        return True
+    def _apply_cdus(self, slab: Slab, schema: Schema, loops: Rows) -> Taken:
+        taken = self._cdus.accept(loops, slab)
+        rows, values = loops[taken], slab.values[taken, -1]
+        cdu = self._route(slab.schema_id, schema, Scope.CDU, Kind.GAUGE, 1)
+        _scatter(self._gauges[Scope.CDU], cdu, rows, values)
+        pump = self._route(slab.schema_id, schema, Scope.PUMP, Kind.GAUGE, MAX_PUMPS)
+        pumps = self._gauges[Scope.PUMP]
+        pumps[pump.metric[None, :], rows[:, None], pump.part[None, :]] = values[:, pump.source]
+        return taken
 
     def _route(
         self, schema_id: str, schema: Schema, scope: Scope, kind: Kind, parts: int
@@ -122,17 +125,20 @@ class _Arrivals:
         self._aged_tick_ns = np.zeros(agents, dtype=np.int64)
         self._seen_ns = np.zeros(agents, dtype=np.int64)
 
-    def accept(self, row: int, frame: Frame) -> bool:
-        """Whether this is news. Either order may prove it: (epoch, seq) is right when the agent's
+    def accept(self, rows: Rows, slab: Slab) -> Taken:
+        """Which frames are news. Either order may prove it: (epoch, seq) is right when the agent's
         clock steps back, time is right when the agent has lost its epoch.
         """
-        tick_ns = frame.t0_unix_ns + (frame.ticks - 1) * frame.dt_ns
-        held = (int(self.frame[0, row]), int(self.frame[1, row]))
-        if (frame.epoch, frame.seq) <= held and tick_ns <= int(self._tick_ns[row]):
-            return False
-        self._tick_ns[row] = min(tick_ns, _LAST_UNIX_NS)
-        self.frame[:, row] = frame.epoch, frame.seq
-        return True
+        span_ns = min((slab.ticks - 1) * slab.dt_ns, _LAST_UNIX_NS)
+        tick_ns = slab.t0_unix_ns + np.minimum(span_ns, _LAST_UNIX_NS - slab.t0_unix_ns)
+        epochs, seqs = self.frame[0, rows], self.frame[1, rows]
+        given_epochs, given_seqs = slab.epochs.view(np.uint64), slab.seqs.view(np.uint64)
+        later = (given_epochs > epochs) | ((given_epochs == epochs) & (given_seqs > seqs))
+        taken: Taken = later | (tick_ns > self._tick_ns[rows])
+        chosen = rows[taken]
+        self._tick_ns[chosen] = tick_ns[taken]
+        self.frame[0, chosen], self.frame[1, chosen] = given_epochs[taken], given_seqs[taken]
+        return taken
 
     def age_s(self, at_unix_ns: int) -> Seconds:
         """Seconds since each agent's newest tick. An agent whose clock runs ahead ages from the
@@ -146,6 +152,11 @@ class _Arrivals:
         age[self.frame[0] + self.frame[1] == 0] = np.inf
         age.flags.writeable = False
         return age
+
+
+def _scatter(block: NDArray[Any], route: _Route, first: Rows, values: NDArray[Any]) -> None:
+    """Columns of each frame to their metrics, from the agent's first part on."""
+    block[route.metric[None, :], first[:, None] + route.part[None, :]] = values[:, route.source]
 
 
 def _specs(scope: Scope, kind: Kind) -> tuple[MetricSpec, ...]:

@@ -50,9 +50,9 @@ class Roster:
         servers = len(fleet_map.ultraserver_ids)
         self.agents = (*fleet_map.sled_ids, *fleet_map.cdu_ids)
         self.group_ids = (*fleet_map.ultraserver_ids, *fleet_map.cdu_ids)
-        self.loop_of_row: Rows = np.concatenate(
-            (fleet_map.loop_of_sled, np.arange(loops))
-        ).astype(np.intp)
+        self.loop_of_row: Rows = np.concatenate((fleet_map.loop_of_sled, np.arange(loops))).astype(
+            np.intp
+        )
         self.group_of_row: Rows = np.concatenate(
             (fleet_map.ultraserver_of_sled, servers + np.arange(loops))
         ).astype(np.intp)
@@ -84,9 +84,7 @@ class Roster:
         for group in np.unique(groups).tolist():
             frames = known[groups == group]
             seats = rows[frames] - self.first_row[group]
-            shares.append(
-                GroupShare(group=group, frames=_plain(frames), seats=_plain(seats))
-            )
+            shares.append(GroupShare(group=group, frames=_plain(frames), seats=_plain(seats)))
         return Seating(
             rows=rows,
             loops=np.where(rows >= 0, self.loop_of_row[rows], -1),

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from controller.store.audit import Audit
+from controller.store.blocks import Blocks
 from controller.store.cordons import Cordons
 from controller.store.engine import WRITES, open_engine, parse_url, place_of
 from controller.store.guards import Guards
@@ -61,6 +62,10 @@ class Transaction:
     @cached_property
     def marks(self) -> Marks:
         return Marks(self._connection)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        return Blocks(self._connection)
 
     @cached_property
     def interlocks(self) -> Interlocks:

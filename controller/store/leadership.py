@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from controller.store.database import Store
+from controller.store.database import Store, Transaction
 from controller.store.leases import Lease
 from fleet.clock import NS_PER_S, Clock
-from fleet.errors import StoreError
+from fleet.errors import LeaseLostError, StoreError
 
 _log = structlog.get_logger(__name__)
 
@@ -72,6 +72,14 @@ class Leadership:
 
     def leases(self) -> tuple[Lease, ...]:
         return tuple(self._leases.values())
+
+    def check(self, tx: Transaction) -> None:
+        """Lock the leases' rows until the transaction ends, so that nobody takes over meanwhile;
+        LeaseLostError when somebody has.
+        """
+        for lease in self._leases.values():
+            if not tx.leases.holds(lease):
+                raise LeaseLostError(f"lease {lease.name} was taken from {lease.holder}")
 
     def release(self) -> None:
         """Let others lead at once."""

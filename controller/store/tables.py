@@ -148,6 +148,20 @@ INGEST_MARKS: Final = Table(
     Column("missing", JSON(), nullable=False),
 )
 
+# One metric of a group over one window, as controller.history.block packs it.
+HISTORY_BLOCKS: Final = Table(
+    "history_blocks",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=True),
+    Column("group_id", _ID, nullable=False),
+    Column("metric", String(60), nullable=False),
+    Column("start_unix_ns", _BIG, nullable=False),
+    Column("last_unix_ns", _BIG, nullable=False),
+    Column("body", LargeBinary(), nullable=False),
+    Index("ix_history_blocks_group_id", "group_id", "metric", "start_unix_ns"),
+    Index("ix_history_blocks_start_unix_ns", "start_unix_ns", "metric"),
+)
+
 LOOP_TRIPS: Final = Table(
     "loop_trips",
     METADATA,

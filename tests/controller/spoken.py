@@ -8,6 +8,7 @@ import numpy as np
 
 from controller.placement.job import Job
 from controller.state.columns import FleetColumns
+from controller.state.roster import Roster
 from controller.state.snapshot import FleetSnapshot
 from fleet.clock import NS_PER_S
 from fleet.frame import MISSING_COUNT, FloatBlock, Frame, Schema, cdu_schema, sled_schema
@@ -153,7 +154,16 @@ class SpokenFleet:
             at_unix_ns=self.at_unix_ns,
             counts=self.counts.get(agent),
         )
-        self.columns.apply(frame, schema)
+        hear(self.columns, frame, schema, self.fleet_map)
+
+
+def hear(
+    columns: FleetColumns, frame: Frame, schema: Schema, fleet_map: FleetMap | None = None
+) -> bool:
+    """Apply one frame as ingest does; whether it was news."""
+    roster = Roster(fleet_map or small_map())
+    (taken,) = columns.apply(frame.slab(), schema, roster.seating((frame.agent,)).rows)
+    return bool(taken)
 
 
 def _whole(wanted: Wanted, calm: Mapping[str, float], parts: int) -> Said:

@@ -1,0 +1,121 @@
+"""All open windows, and when each may be sealed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.history.window import Window
+from controller.state.roster import Roster
+from fleet.clock import NS_PER_S
+from fleet.errors import ConfigurationError
+from fleet.frame import Schema, Slab
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistorySettings:
+    """How much time a block holds, and how long stragglers are waited for."""
+
+    window_s: int = 60
+    grace_ticks: int = 5
+    """A window is sealed once the next one has so many ticks of at least half of its agents."""
+    longest_open_s: float = 90.0
+    """A window that nothing follows is sealed after this long, as when agents fall silent."""
+
+    def validate(self) -> None:
+        if not 1 <= self.window_s <= 3600:
+            raise ConfigurationError(f"history: window_s {self.window_s} is not 1 to 3600 s")
+        if self.longest_open_s < 1:
+            raise ConfigurationError(f"history: longest_open_s {self.longest_open_s} is below 1 s")
+
+
+Key = tuple[int, str, int]
+"""Group, schema id, start."""
+
+
+class Windows:
+    """Open windows of many groups. One thread uses it."""
+
+    def __init__(self, roster: Roster, settings: HistorySettings) -> None:
+        settings.validate()
+        self._roster = roster
+        self._settings = settings
+        self._span_ns = settings.window_s * NS_PER_S
+        self._open: dict[Key, Window] = {}
+        self._due: list[Key] = []
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, slab: Slab, schema: Schema, place: tuple[int, int], now_s: float) -> None:
+        """Frames of known agents; `place` is the partition and offset of their message."""
+        starts = slab.t0_unix_ns // self._span_ns
+        first = int(starts[0])
+        if bool((starts == first).all()):
+            self._add(slab, schema, first, place, now_s)
+            return
+        for start in np.unique(starts).tolist():
+            part = slab.take(np.flatnonzero(starts == start).tolist())
+            self._add(part, schema, start, place, now_s)
+
+    def take_due(self, now_s: float, *, all_of_them: bool = False) -> list[Window]:
+        """Windows that may be sealed; they are no longer open."""
+        longest_s = 0.0 if all_of_them else self._settings.longest_open_s
+        keys = dict.fromkeys(key for key in self._due if key in self._open)
+        keys |= dict.fromkeys(
+            key for key, window in self._open.items() if now_s - window.opened_s >= longest_s
+        )
+        self._due = []
+        return [self._open.pop(key) for key in keys]
+
+    def open_windows(self) -> Iterable[Window]:
+        return self._open.values()
+
+    def first_offsets(self) -> dict[int, int]:
+        """Partition -> offset of the oldest message with a frame in an open window."""
+        return oldest(self._open.values())
+
+    def clear(self) -> None:
+        self._open.clear()
+        self._due.clear()
+
+    def _add(
+        self, slab: Slab, schema: Schema, start: int, place: tuple[int, int], now_s: float
+    ) -> None:
+        seating = self._roster.seating(slab.agents)
+        if not seating.distinct:
+            for row in range(len(slab)):
+                self._add(slab.take([row]), schema, start, place, now_s)
+            return
+        for share in seating.shares:
+            key = (share.group, slab.schema_id, start)
+            window = self._open.get(key)
+            if window is None:
+                window = self._open[key] = Window(
+                    group=share.group,
+                    size=int(self._roster.size[share.group]),
+                    schema=schema,
+                    start_unix_ns=start * self._span_ns,
+                    opened_s=now_s,
+                )
+            window.add(slab, share, *place)
+            self._look_back(key, window)
+
+    def _look_back(self, key: Key, window: Window) -> None:
+        """Half of the agents must have moved on: one with a wrong clock closes nobody's window."""
+        before = (key[0], key[1], key[2] - 1)
+        earlier = self._open.get(before)
+        if (
+            earlier is not None
+            and window.ticks >= self._settings.grace_ticks
+            and 2 * window.agents >= earlier.agents
+        ):
+            self._due.append(before)
+
+
+def oldest(windows: Iterable[Window]) -> dict[int, int]:
+    first: dict[int, int] = {}
+    for window in windows:
+        for partition, offset in window.first_offsets.items():
+            first[partition] = min(first.get(partition, offset), offset)
+    return first
