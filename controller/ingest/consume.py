@@ -90,6 +90,8 @@ class Consumer:
         with store.read() as tx:
             self._sequences = self._known(tx)
             kept = {topic.name: tx.marks.offsets(topic.name) for topic in (TELEMETRY, ACKS)}
+        self._kept = dict(kept[TELEMETRY.name])
+        """Offsets of telemetry in the store, as this controller knows them."""
         self._schema_reader = bus.reader(SCHEMAS, start=Start.BEGINNING)
         self._telemetry = self._resume(TELEMETRY, kept)
         self._ack_reader = self._resume(ACKS, kept)
@@ -161,13 +163,15 @@ class Consumer:
             self._sealed.append((window, self._seal(window)))
         unsealed = self._unsealed()
         agents = sorted({row for _, sealed in self._sealed for row in sealed.agents})
+        offsets = self._safe_offsets()
         with self._store.begin() as tx:
             check(tx)
             for _, sealed in self._sealed:
                 tx.blocks.append(sealed.blocks)
             tx.marks.save(self._sequences.marks(agents, unsealed))
-            tx.marks.save_offsets(TELEMETRY.name, self._safe_offsets())
+            tx.marks.save_offsets(TELEMETRY.name, offsets)
             tx.marks.save_offsets(ACKS.name, self._ack_reader.positions())
+        self._kept = self._kept | offsets
         written = Written(
             windows=len(self._sealed),
             samples=sum(sealed.samples for _, sealed in self._sealed),
@@ -177,15 +181,18 @@ class Consumer:
         return written
 
     def start_over(self) -> None:
-        """Forget what was read and not written, and read on from where the store says: another
-        controller may have written meanwhile.
+        """Where another controller has written meanwhile: forget what was read and not written,
+        and read on from where the store says.
         """
+        with self._store.read() as tx:
+            kept = {TELEMETRY.name: tx.marks.offsets(TELEMETRY.name)}
+            if kept[TELEMETRY.name] == self._kept:
+                return
+            self._sequences = self._known(tx)
+        self._kept = kept[TELEMETRY.name]
         self._windows.clear()
         self._parking.clear()
         self._sealed.clear()
-        with self._store.read() as tx:
-            self._sequences = self._known(tx)
-            kept = {TELEMETRY.name: tx.marks.offsets(TELEMETRY.name)}
         self._telemetry.close()
         self._telemetry = self._resume(TELEMETRY, kept)
 

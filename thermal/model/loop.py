@@ -15,7 +15,7 @@ from thermal.coolant import WATER_W_PER_K_PER_LPM, w_per_k_per_lpm
 from thermal.manifold import SystemCurve
 from thermal.model.settings import LoopModelSettings
 
-_PG25_W_PER_K_PER_LPM = w_per_k_per_lpm(40.0)
+_PG25_W_PER_K_PER_LPM = float(w_per_k_per_lpm(40.0))
 _LEAST_CHIP_LPM, _MOST_CHIP_LPM = 0.05, 10.0
 
 
