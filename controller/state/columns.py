@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -27,10 +28,21 @@ class _Route:
     source: Rows
     metric: Rows
     part: Rows
+    spans: tuple[tuple[int, int], ...] | None
+    """(metric, first source column), where each metric has all parts side by side."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Spoken:
+    """The newest tick of each agent that speaks by one schema: (agents, columns)."""
+
+    schema: Schema
+    values: FloatBlock
+    counters: CountBlock
 
 
 class FleetColumns:
-    """The newest value of every metric of a fleet, one column a metric.
+    """The newest tick of every agent, turned into one column a metric when a snapshot is taken.
 
     Not safe for use by several threads.
     """
@@ -38,73 +50,107 @@ class FleetColumns:
     def __init__(self, fleet_map: FleetMap) -> None:
         self._map = fleet_map
         loops = len(fleet_map.loop_ids)
-        self._gauges: dict[Scope, FloatBlock] = {
-            Scope.CHIP: _gauges(Scope.CHIP, (fleet_map.chips,)),
-            Scope.SLED: _gauges(Scope.SLED, (fleet_map.sleds,)),
-            Scope.CDU: _gauges(Scope.CDU, (loops,)),
-            Scope.PUMP: _gauges(Scope.PUMP, (loops, MAX_PUMPS)),
-        }
-        self._counts: dict[Scope, CountBlock] = {
-            Scope.CHIP: _counts(Scope.CHIP, fleet_map.chips),
-            Scope.SLED: _counts(Scope.SLED, fleet_map.sleds),
-        }
         self._sleds = _Arrivals(fleet_map.sleds)
         self._cdus = _Arrivals(loops)
+        self._spoken: dict[str, _Spoken] = {}
+        self._numbers: dict[str, int] = {}
+        self._schema_of: Rows = np.full(fleet_map.sleds + loops, -1, dtype=np.intp)
+        """[agents] which of the schemas an agent spoke last."""
         self._routes: dict[tuple[str, Scope, Kind, int], _Route] = {}
 
     def apply(self, slab: Slab, schema: Schema, rows: Rows) -> Taken:
         """Take the newest tick of each frame; which frames were news [frames].
 
-        `rows` are the frames' agents in the roster. Metrics and parts that this build or this sled
-        does not have are skipped.
+        `rows` are the frames' agents in the roster, each once. Metrics and parts that this build or
+        this sled does not have are skipped.
         """
-        if schema.reporter is Reporter.SLED:
-            return self._apply_sleds(slab, schema, rows)
-        return self._apply_cdus(slab, schema, rows - self._map.sleds)
+        of_sleds = schema.reporter is Reporter.SLED
+        first = 0 if of_sleds else self._map.sleds
+        arrivals = self._sleds if of_sleds else self._cdus
+        spoken = self._spoken.get(slab.schema_id)
+        if spoken is None:
+            spoken = self._open(slab.schema_id, schema, len(arrivals))
+        taken = arrivals.accept(rows - first, slab)
+        news: slice | Taken = slice(None) if bool(taken.all()) else taken
+        heard = rows[news]
+        spoken.values[heard - first] = slab.values[news, -1]
+        spoken.counters[heard - first] = slab.counters[news, -1]
+        self._schema_of[heard] = self._numbers[slab.schema_id]
+        return taken
 
     def snapshot(self, at_unix_ns: int, cycle: int) -> FleetSnapshot:
+        fleet, loops = self._map, len(self._map.loop_ids)
+        gauges = {
+            Scope.CHIP: _gauges(Scope.CHIP, (fleet.chips,)),
+            Scope.SLED: _gauges(Scope.SLED, (fleet.sleds,)),
+            Scope.CDU: _gauges(Scope.CDU, (loops,)),
+            Scope.PUMP: _gauges(Scope.PUMP, (loops * MAX_PUMPS,)),
+        }
+        counts = {
+            Scope.CHIP: _counts(Scope.CHIP, fleet.chips),
+            Scope.SLED: _counts(Scope.SLED, fleet.sleds),
+        }
+        for schema_id, spoken in self._spoken.items():
+            if spoken.schema.reporter is Reporter.SLED:
+                self._place_sleds(schema_id, spoken, gauges, counts)
+            else:
+                self._place_cdus(schema_id, spoken, gauges)
+        pumps = gauges[Scope.PUMP].reshape(-1, loops, MAX_PUMPS)
         return FleetSnapshot(
-            fleet_map=self._map,
+            fleet_map=fleet,
             at_unix_ns=at_unix_ns,
             cycle=cycle,
-            chip=_named(Scope.CHIP, self._gauges[Scope.CHIP]),
-            sled=_named(Scope.SLED, self._gauges[Scope.SLED]),
-            cdu=_named(Scope.CDU, self._gauges[Scope.CDU]),
-            pump=_named(Scope.PUMP, self._gauges[Scope.PUMP]),
-            chip_counts=_named_counts(Scope.CHIP, self._counts[Scope.CHIP]),
-            sled_counts=_named_counts(Scope.SLED, self._counts[Scope.SLED]),
+            chip=_named(Scope.CHIP, gauges[Scope.CHIP]),
+            sled=_named(Scope.SLED, gauges[Scope.SLED]),
+            cdu=_named(Scope.CDU, gauges[Scope.CDU]),
+            pump=_named(Scope.PUMP, pumps),
+            chip_counts=_named_counts(Scope.CHIP, counts[Scope.CHIP]),
+            sled_counts=_named_counts(Scope.SLED, counts[Scope.SLED]),
             sled_age_s=self._sleds.age_s(at_unix_ns),
             cdu_age_s=self._cdus.age_s(at_unix_ns),
-            sled_frame=_frozen_counts(self._sleds.frame),
-            cdu_frame=_frozen_counts(self._cdus.frame),
+            sled_frame=_frozen(self._sleds.frame.copy()),
+            cdu_frame=_frozen(self._cdus.frame.copy()),
         )
 
-    def _apply_sleds(self, slab: Slab, schema: Schema, sleds: Rows) -> Taken:
-        taken = self._sleds.accept(sleds, slab)
+    def _open(self, schema_id: str, schema: Schema, agents: int) -> _Spoken:
+        opened = _Spoken(
+            schema=schema,
+            values=np.zeros((agents, len(schema.columns)), dtype=np.float32),
+            counters=np.zeros((agents, len(schema.counters)), dtype=np.uint64),
+        )
+        self._numbers[schema_id] = len(self._numbers)
+        self._spoken[schema_id] = opened
+        return opened
+
+    def _place_sleds(
+        self,
+        schema_id: str,
+        spoken: _Spoken,
+        gauges: Mapping[Scope, FloatBlock],
+        counts: Mapping[Scope, CountBlock],
+    ) -> None:
+        sleds = np.flatnonzero(self._schema_of[: self._map.sleds] == self._numbers[schema_id])
         parts_of_sled = self._map.chips_of_sled[sleds]
-        for parts in np.unique(parts_of_sled[taken]).tolist():
-            frames = np.flatnonzero(taken & (parts_of_sled == parts))
-            rows = sleds[frames]
-            values, counters = slab.values[frames, -1], slab.counters[frames, -1]
+        for parts in np.unique(parts_of_sled).tolist():
+            rows = sleds[parts_of_sled == parts]
+            values, counters = spoken.values[rows], spoken.counters[rows]
             for scope, first, limit in (
                 (Scope.CHIP, self._map.first_chip_of_sled[rows].astype(np.intp), parts),
                 (Scope.SLED, rows, 1),
             ):
-                gauge = self._route(slab.schema_id, schema, scope, Kind.GAUGE, limit)
-                _scatter(self._gauges[scope], gauge, first, values)
-                count = self._route(slab.schema_id, schema, scope, Kind.COUNTER, limit)
-                _scatter(self._counts[scope], count, first, counters)
-        return taken
+                gauge = self._route(schema_id, spoken.schema, scope, Kind.GAUGE, limit)
+                _place(gauges[scope], gauge, first, limit, values)
+                count = self._route(schema_id, spoken.schema, scope, Kind.COUNTER, limit)
+                _place(counts[scope], count, first, limit, counters)
 
-    def _apply_cdus(self, slab: Slab, schema: Schema, loops: Rows) -> Taken:
-        taken = self._cdus.accept(loops, slab)
-        rows, values = loops[taken], slab.values[taken, -1]
-        cdu = self._route(slab.schema_id, schema, Scope.CDU, Kind.GAUGE, 1)
-        _scatter(self._gauges[Scope.CDU], cdu, rows, values)
-        pump = self._route(slab.schema_id, schema, Scope.PUMP, Kind.GAUGE, MAX_PUMPS)
-        pumps = self._gauges[Scope.PUMP]
-        pumps[pump.metric[None, :], rows[:, None], pump.part[None, :]] = values[:, pump.source]
-        return taken
+    def _place_cdus(
+        self, schema_id: str, spoken: _Spoken, gauges: Mapping[Scope, FloatBlock]
+    ) -> None:
+        spoke = self._schema_of[self._map.sleds :] == self._numbers[schema_id]
+        loops = np.flatnonzero(spoke)
+        for scope, parts in ((Scope.CDU, 1), (Scope.PUMP, MAX_PUMPS)):
+            route = self._route(schema_id, spoken.schema, scope, Kind.GAUGE, parts)
+            _place(gauges[scope], route, loops * parts, parts, spoken.values[loops])
 
     def _route(
         self, schema_id: str, schema: Schema, scope: Scope, kind: Kind, parts: int
@@ -124,6 +170,10 @@ class _Arrivals:
         self._tick_ns = np.zeros(agents, dtype=np.int64)
         self._aged_tick_ns = np.zeros(agents, dtype=np.int64)
         self._seen_ns = np.zeros(agents, dtype=np.int64)
+
+    def __len__(self) -> int:
+        """How many agents there may be."""
+        return len(self._tick_ns)
 
     def accept(self, rows: Rows, slab: Slab) -> Taken:
         """Which frames are news. Either order may prove it: (epoch, seq) is right when the agent's
@@ -154,8 +204,17 @@ class _Arrivals:
         return age
 
 
-def _scatter(block: NDArray[Any], route: _Route, first: Rows, values: NDArray[Any]) -> None:
-    """Columns of each frame to their metrics, from the agent's first part on."""
+def _place(
+    block: NDArray[Any], route: _Route, first: Rows, parts: int, values: NDArray[Any]
+) -> None:
+    """Columns of each agent to their metrics, from the agent's first part on."""
+    cells = len(first) * parts
+    side_by_side = cells > 0 and int(first[-1]) - int(first[0]) + parts == cells
+    if route.spans is not None and side_by_side:
+        begin = int(first[0])
+        for metric, source in route.spans:
+            block[metric, begin : begin + cells] = values[:, source : source + parts].reshape(-1)
+        return
     block[route.metric[None, :], first[:, None] + route.part[None, :]] = values[:, route.source]
 
 
@@ -172,7 +231,23 @@ def _route(columns: tuple[Column, ...], specs: tuple[MetricSpec, ...], parts: in
         if column.metric in rows and 0 <= column.part < parts
     ]
     table = np.array(taken, dtype=np.intp).reshape(-1, 3)
-    return _Route(source=table[:, 0], metric=table[:, 1], part=table[:, 2])
+    source, metric, part = table.T
+    return _Route(source=source, metric=metric, part=part, spans=_spans(table, parts))
+
+
+def _spans(table: Rows, parts: int) -> tuple[tuple[int, int], ...] | None:
+    if len(table) % parts:
+        return None
+    blocks = table.reshape(-1, parts, 3)
+    steps = np.arange(parts)
+    whole = (
+        (blocks[:, :, 0] == blocks[:, :1, 0] + steps)
+        & (blocks[:, :, 1] == blocks[:, :1, 1])
+        & (blocks[:, :, 2] == steps)
+    )
+    if not whole.all():
+        return None
+    return tuple((int(block[0, 1]), int(block[0, 0])) for block in blocks)
 
 
 def _gauges(scope: Scope, shape: tuple[int, ...]) -> FloatBlock:
@@ -184,19 +259,17 @@ def _counts(scope: Scope, rows: int) -> CountBlock:
 
 
 def _named(scope: Scope, block: FloatBlock) -> MappingProxyType[str, FloatBlock]:
-    copy = block.copy()
-    copy.flags.writeable = False
+    block.flags.writeable = False
     specs = _specs(scope, Kind.GAUGE)
-    return MappingProxyType({spec.name: copy[row] for row, spec in enumerate(specs)})
+    return MappingProxyType({spec.name: block[row] for row, spec in enumerate(specs)})
 
 
 def _named_counts(scope: Scope, block: CountBlock) -> MappingProxyType[str, CountBlock]:
-    copy = _frozen_counts(block)
+    _frozen(block)
     specs = _specs(scope, Kind.COUNTER)
-    return MappingProxyType({spec.name: copy[row] for row, spec in enumerate(specs)})
+    return MappingProxyType({spec.name: block[row] for row, spec in enumerate(specs)})
 
 
-def _frozen_counts(block: CountBlock) -> CountBlock:
-    copy = block.copy()
-    copy.flags.writeable = False
-    return copy
+def _frozen(block: CountBlock) -> CountBlock:
+    block.flags.writeable = False
+    return block
