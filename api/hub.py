@@ -134,7 +134,7 @@ class LiveHub:
             heard = self._live.loop(loop_id)
             if heard is not None:
                 age_s = self._live.view_age_s(loop_id)
-                shown = loop_out(loop_id, self._map.cdu_ids[row], heard, age_s)
+                shown = loop_out(self._map, row, heard, age_s)
                 texts[f"loop {loop_id}"] = _json({"type": "loop"} | shown.model_dump(mode="json"))
         return texts
 

@@ -20,12 +20,12 @@ from controller.placement.share import ShareAck
 from controller.state.snapshot import FleetSnapshot
 from controller.store import Store
 from controller.store.leadership import Leadership
-from controller.views import encode_view, loop_view
+from controller.views import LoopView, air_row_view, encode_view, loop_view
 from fleet.bus import Bus
 from fleet.clock import NS_PER_S, Clock
 from fleet.errors import BusError, StoreError
 from fleet.topics import LIVE
-from fleet.topology import FleetMap
+from fleet.topology import Cooling, FleetMap
 
 _log = structlog.get_logger(__name__)
 
@@ -83,7 +83,11 @@ class ControllerRuntime:
         self.effects = Effects(bus, store, clock, fleet_map, self._leadership, options)
         self.deliverer = Deliverer(store, clock, rng or np.random.default_rng(), options.delivery)
         self._detectors = build_detectors(fleet_map)
-        self._cooling = {loop: options.cooling_of(self._chips(loop)) for loop in loops}
+        liquid = {fleet_map.loop_ids[row] for row in fleet_map.loops_cooled_by(Cooling.LIQUID)}
+        self._cooling = {
+            loop: options.cooling_of(self._chips(loop)) for loop in loops if loop in liquid
+        }
+        self._air_rows = tuple(loop for loop in loops if loop not in liquid)
         self._loops: dict[str, LoopControl] = {}
         self._book = IncidentBook()
         self._answers: list[ShareAck] = []
@@ -263,8 +267,12 @@ class ControllerRuntime:
     def _show(self, snapshot: FleetSnapshot) -> None:
         for loop_id, control in self._loops.items():
             counts = {**self.ingest.counts[loop_id], "commands": self.effects.commands_total}
-            view = loop_view(control, snapshot, counts)
-            self._bus.publish(LIVE, key=loop_id, value=encode_view(view))
+            self._tell(loop_view(control, snapshot, counts))
+        for row_id in self._air_rows:
+            self._tell(air_row_view(row_id, snapshot, self.ingest.counts[row_id]))
+
+    def _tell(self, view: LoopView) -> None:
+        self._bus.publish(LIVE, key=view.loop, value=encode_view(view))
 
     def _keep_reading_place(self) -> None:
         now_s = self._clock.monotonic_s()

@@ -66,21 +66,40 @@ def decode_view(data: bytes) -> LoopView:
 def loop_view(
     control: LoopControl, snapshot: FleetSnapshot, counters: Mapping[str, int]
 ) -> LoopView:
-    fleet_map = snapshot.fleet_map
-    row = fleet_map.loop(control.loop_id)
-    chips, sleds = fleet_map.chips_in_loop(row), fleet_map.sleds_in_loop(row)
-    return LoopView(
-        loop=control.loop_id,
-        at_unix_ns=snapshot.at_unix_ns,
-        cycle=snapshot.cycle,
+    row = snapshot.fleet_map.loop(control.loop_id)
+    return msgspec.structs.replace(
+        _measured(control.loop_id, snapshot, counters),
         mode=control.mode.value,
         mode_reason=control.mode_reason,
         mode_since_unix_ns=control.mode_since_unix_ns,
         setpoints=_setpoints(control.setpoints),
-        cdu={name: _value(column[row]) for name, column in snapshot.cdu.items()},
         pumps=_pumps(snapshot.pump, row),
         trips=_trips(control.trips),
         sensor_faults={fault.sensor: fault.reason for fault in control.sensor_faults},
+    )
+
+
+def air_row_view(row_id: str, snapshot: FleetSnapshot, counters: Mapping[str, int]) -> LoopView:
+    """A row of air-cooled hosts: watched, not steered, so its mode is `local`."""
+    return _measured(row_id, snapshot, counters)
+
+
+def _measured(loop_id: str, snapshot: FleetSnapshot, counters: Mapping[str, int]) -> LoopView:
+    fleet_map = snapshot.fleet_map
+    row = fleet_map.loop(loop_id)
+    chips, sleds = fleet_map.chips_in_loop(row), fleet_map.sleds_in_loop(row)
+    return LoopView(
+        loop=loop_id,
+        at_unix_ns=snapshot.at_unix_ns,
+        cycle=snapshot.cycle,
+        mode="local",
+        mode_reason="its air handler looks after itself",
+        mode_since_unix_ns=0,
+        setpoints={},
+        cdu={name: _value(column[row]) for name, column in snapshot.cdu.items()},
+        pumps=[],
+        trips=[],
+        sensor_faults={},
         chips=_columns(snapshot.chip, chips),
         sleds=_columns(snapshot.sled, sleds),
         sled_age_s=snapshot.sled_age_s[sleds].astype("<f4").tobytes(),

@@ -44,4 +44,4 @@ def loop(loop_id: FleetId, desk: AtDesk) -> LoopOut:
 def _loop(desk: Desk, loop_id: str) -> LoopOut:
     row = desk.fleet_map.loop(loop_id)
     heard = desk.live.loop(loop_id)
-    return loop_out(loop_id, desk.fleet_map.cdu_ids[row], heard, desk.live.view_age_s(loop_id))
+    return loop_out(desk.fleet_map, row, heard, desk.live.view_age_s(loop_id))

@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.live import HeardLoop
 from api.schemas.values import Name, Reason, States, Values, number, numbers, states, when
+from fleet.topology import FleetMap
 
 
 class TripOut(BaseModel):
@@ -19,7 +20,10 @@ class LoopOut(BaseModel):
     """A cooling loop as the controller last saw it; null until it has spoken."""
 
     id: str = Field(examples=["h1/loop01"])
-    cdu_id: str = Field(examples=["h1/cdu01"])
+    cdu_id: str = Field(description="for an air row its air handler", examples=["h1/cdu01"])
+    kind: str = Field(
+        description="liquid-to-liquid, liquid-to-air or air", examples=["liquid-to-liquid"]
+    )
     mode: str | None = Field(examples=["auto"])
     mode_reason: str | None
     at: datetime | None = Field(description="when the controller looked")
@@ -45,11 +49,14 @@ class LoopResetIn(BaseModel):
     actor: Annotated[Name, Field(examples=["ana"])] = "api"
 
 
-def loop_out(loop_id: str, cdu_id: str, heard: HeardLoop | None, age_s: float) -> LoopOut:
+def loop_out(fleet_map: FleetMap, row: int, heard: HeardLoop | None, age_s: float) -> LoopOut:
+    loop_id, cdu_id = fleet_map.loop_ids[row], fleet_map.cdu_ids[row]
+    kind = fleet_map.kind_of_loop[row].value
     if heard is None:
         return LoopOut(
             id=loop_id,
             cdu_id=cdu_id,
+            kind=kind,
             mode=None,
             mode_reason=None,
             at=None,
@@ -66,6 +73,7 @@ def loop_out(loop_id: str, cdu_id: str, heard: HeardLoop | None, age_s: float) -
     return LoopOut(
         id=loop_id,
         cdu_id=cdu_id,
+        kind=kind,
         mode=view.mode,
         mode_reason=view.mode_reason,
         at=when(view.at_unix_ns),

@@ -10,7 +10,7 @@ from controller.placement.settings import PlacementSettings
 def waiting_reasons(room: Room, shape: Shape, settings: PlacementSettings) -> tuple[str, ...]:
     """The dominant reason first, then the UltraServers that come closest, with numbers."""
     groups = room.groups(shape, room.usable)
-    fitting = room.by_server(groups) * _chips_per_unit(room, shape)
+    fitting = room.by_server(groups) * room.chips_per_unit(shape)
     order = np.lexsort((np.arange(len(fitting)), -fitting))
     named = [int(server) for server in order[: settings.servers_explained]]
     if not named:
@@ -21,11 +21,6 @@ def waiting_reasons(room: Room, shape: Shape, settings: PlacementSettings) -> tu
         f"{room.fleet_map.ultraserver_ids[best]} comes closest with {int(fitting[best])}"
     )
     return (lead, *(_server_words(room, shape, server) for server in named))
-
-
-def _chips_per_unit(room: Room, shape: Shape) -> int:
-    widest = int(room.fleet_map.chips_of_sled.max(initial=1))
-    return min(shape.group_chips, widest)
 
 
 def _in_groups(shape: Shape) -> str:
@@ -46,7 +41,8 @@ def _server_words(room: Room, shape: Shape, server: int) -> str:
     ]
     busy = int(room.fleet_map.chips_of_sled[rows].sum() - free.sum())
     words = f"{room.fleet_map.ultraserver_ids[server]} has {usable} free"
-    split = usable - int(room.groups(shape, room.usable)[rows].sum()) * _chips_per_unit(room, shape)
+    whole = int(room.groups(shape, room.usable)[rows].sum())
+    split = usable - whole * int(room.chips_per_unit(shape)[server])
     details = [*blocked, *([f"{busy} busy"] if busy else [])]
     if split > 0 and shape.group_chips > 1:
         details.append(f"{split} of the free ones are no whole group")

@@ -184,7 +184,8 @@ class _Search:
         server = best_server(self._room, shape, groups, self._settings)
         if server is None:
             return None
-        pick = choose_sleds(self._room, server, groups, self._room.units_needed(shape))
+        needed = int(self._room.units_needed(shape)[server])
+        pick = choose_sleds(self._room, server, groups, needed)
         return build(self._room, server, shape, pick)
 
 

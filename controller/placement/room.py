@@ -9,7 +9,7 @@ from controller.placement.feasible import Grounds, Shape, failed_check, sled_row
 from controller.placement.job import LIVE_STATES, Job, Placement
 from controller.placement.settings import PlacementSettings
 from controller.state.health import BoolArray
-from fleet.topology import FleetMap
+from fleet.topology import FleetMap, Generation
 
 Counts = NDArray[np.int64]
 
@@ -31,6 +31,11 @@ class Room:
             [fleet_map.sleds_in_ultraserver(n).start for n in range(len(fleet_map.ultraservers))],
             dtype=np.intp,
         )
+        self._width_of_server: Counts = fleet_map.chips_of_sled[self._first_sled].astype(np.int64)
+        self.wafers: BoolArray = np.array(
+            [us.generation is Generation.CS3 for us in fleet_map.ultraservers], dtype=np.bool_
+        )
+        """Servers that are made to decode: other work goes there last."""
         self.server_heat_c = self._mean_heat_c()
 
     def occupy(self, jobs: Iterable[Job]) -> None:
@@ -64,22 +69,25 @@ class Room:
         """Whole groups that each sled holds. A group larger than a sled needs empty sleds: then
         an empty sled counts as one.
         """
-        if shape.group_chips <= self._widest:
-            whole: Counts = np.where(usable, self.free // shape.group_chips, 0)
-            return whole
-        empty: Counts = (usable & (self.free == self._widest)).astype(np.int64)
-        return empty
+        width = self.fleet_map.chips_of_sled
+        units: Counts = np.where(
+            shape.group_chips <= width, self.free // shape.group_chips, self.free == width
+        )
+        return np.where(usable, units, 0)
 
     def by_server(self, per_sled: Counts) -> Counts:
         """Sum over the sleds of each UltraServer, which are adjacent."""
         totals: Counts = np.add.reduceat(per_sled, self._first_sled)
         return totals
 
-    def units_needed(self, shape: Shape) -> int:
-        """In the unit of `groups`: groups, or empty sleds for groups larger than one."""
-        if shape.group_chips <= self._widest:
-            return shape.groups
-        return shape.groups * -(-shape.group_chips // self._widest)
+    def units_needed(self, shape: Shape) -> Counts:
+        """[servers] in the unit of `groups`: groups, or empty sleds for groups larger than one."""
+        sleds_a_group: Counts = -(-shape.group_chips // self._width_of_server)
+        return shape.groups * sleds_a_group
+
+    def chips_per_unit(self, shape: Shape) -> Counts:
+        """[servers] chips that one unit of `groups` stands for."""
+        return np.minimum(shape.group_chips, self._width_of_server)
 
     def _mean_heat_c(self) -> NDArray[np.float64]:
         """Mean over each UltraServer's usable sleds of their hottest junction."""

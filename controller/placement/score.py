@@ -1,4 +1,5 @@
-"""Which UltraServer takes a gang: the fullest that can, then the coolest, then the first.
+"""Which UltraServer takes a gang: the fullest that can, then the coolest, then the first. A wafer
+that is made to decode comes last.
 
 Best fit keeps room for large gangs: "emptiest first" refused every whole-UltraServer gang of a
 churning fleet at 90 % load, best fit 0.2 %.
@@ -21,5 +22,5 @@ def best_server(
     free = room.by_server(np.where(room.usable, room.free, 0))
     heat = np.round(room.server_heat_c / settings.heat_step_k)
     candidates = np.flatnonzero(able)
-    order = np.lexsort((candidates, heat[candidates], free[candidates]))
+    order = np.lexsort((candidates, heat[candidates], free[candidates], room.wafers[candidates]))
     return int(candidates[order[0]])

@@ -16,7 +16,7 @@ from controller.anomaly.wording import Rule, find
 from controller.state.health import BoolArray, HealthSettings, fresh_sleds
 from controller.state.snapshot import FleetSnapshot
 from fleet.clock import NS_PER_S
-from fleet.topology import FleetMap
+from fleet.topology import Cooling, FleetMap
 
 Values = NDArray[np.float64]
 
@@ -73,6 +73,7 @@ class PlateDetector:
         self._settings = settings or PlateSettings()
         self._map = fleet_map
         chips = fleet_map.chips
+        self._peers = _peers(fleet_map)
         self._rise_k = np.full(chips, np.nan)
         self._power_w = np.full(chips, np.nan)
         self._steady = np.zeros(chips, np.bool_)
@@ -85,9 +86,8 @@ class PlateDetector:
         resistance = self._resistance_k_per_w()
         ratio = np.full(self._map.chips, np.nan)
         suspect = np.zeros(self._map.chips, np.bool_)
-        for loop in range(len(self._map.loop_ids)):
-            rows = self._map.chips_in_loop(loop)
-            ratio[rows], suspect[rows] = self._against_loop(resistance[rows])
+        for rows in self._peers:
+            ratio[rows], suspect[rows] = self._against_peers(resistance[rows])
         suspect &= self._above_sled(resistance)
         self._decide(ratio, suspect)
         return [self._finding(snapshot, int(row), ratio) for row in np.flatnonzero(self._firing)]
@@ -112,7 +112,7 @@ class PlateDetector:
         working = (self._power_w >= self._settings.least_power_w) & self._steady
         return np.where(working, self._rise_k / np.where(working, self._power_w, 1.0), np.nan)
 
-    def _against_loop(self, resistance: Values) -> tuple[Values, BoolArray]:
+    def _against_peers(self, resistance: Values) -> tuple[Values, BoolArray]:
         known = resistance[np.isfinite(resistance)]
         if len(known) < self._settings.least_peers:
             return np.full(len(resistance), np.nan), np.zeros(len(resistance), np.bool_)
@@ -155,6 +155,18 @@ class PlateDetector:
         limit = self._settings.critical_ratio if critical else self._settings.warning_ratio
         rule = _BLOCKED if critical else _FOULED
         return find(rule, snapshot, row, float(ratio[row]), limit)
+
+
+def _peers(fleet_map: FleetMap) -> tuple[NDArray[np.intp], ...]:
+    """Chips with plates of one kind on one loop. Air-cooled hosts are left out: each turns its own
+    fans, so their resistances differ by design.
+    """
+    return tuple(
+        np.flatnonzero(fleet_map.generation_of_chip[chips] == kind) + chips.start
+        for loop in fleet_map.loops_cooled_by(Cooling.LIQUID)
+        for chips in (fleet_map.chips_in_loop(loop),)
+        for kind in np.unique(fleet_map.generation_of_chip[chips])
+    )
 
 
 def _averaged(held: Values, new: Values, share: float) -> Values:

@@ -10,7 +10,7 @@ from controller.anomaly.wording import Rule, find
 from controller.state.health import BoolArray
 from controller.state.snapshot import FleetSnapshot, Seconds
 from fleet.clock import NS_PER_S
-from fleet.topology import FleetMap
+from fleet.topology import Cooling, FleetMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,10 @@ class StalenessDetector:
         count, limit = int(silent.sum()), self._settings.silent_s
         if len(silent) and count > self._settings.loop_share * len(silent):
             return [find(_LOOP, snapshot, loop, count, self._settings.loop_share * len(silent))]
-        found = [find(_CDU, snapshot, loop, cdu_s, limit)] if cdu_s > limit else []
+        # An air handler looks after itself, and has no agent.
+        steered = self._map.kind_of_loop[loop].cooling is Cooling.LIQUID
+        unheard = steered and cdu_s > limit
+        found = [find(_CDU, snapshot, loop, cdu_s, limit)] if unheard else []
         for row in np.flatnonzero(silent) + rows.start:
             lost = sled_s[row] > self._settings.lost_s
             rule, limit_s = (_LOST, self._settings.lost_s) if lost else (_SLED, limit)
