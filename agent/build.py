@@ -1,5 +1,7 @@
 """Agents from devices; the same for emulated ones in this process and real ones over HTTP."""
 
+from dataclasses import replace
+
 from agent.cdu import CduActuators, CduAgent
 from agent.inputs import CDU_INPUTS, SLED_INPUTS
 from agent.inputs.devices import CduDevices, SledDevices
@@ -33,7 +35,7 @@ def sled_agent(
             JobRuntime(devices.runtime),
         ),
         clock=clock,
-        options=options,
+        options=replace(options, guard=replace(options.guard, liquid=devices.liquid)),
         closing=closing,
     )
 

@@ -61,6 +61,8 @@ class GuardSettings:
     """After so many a shed no longer lifts itself."""
     shed_cap_ratio: float = 0.2
     """Of rated power: half is not enough without flow."""
+    liquid: bool = True
+    """Whether coolant carries the heat; an air-cooled host has no flow to be judged by."""
     repeat_s: float = 5.0
     """How often the guard says again what it wants, while it holds a level."""
 
@@ -260,7 +262,7 @@ def _calm(settings: GuardSettings, readings: Readings) -> bool:
     """Every reading is there and says that there is no danger."""
     return (
         readings.powered is True
-        and readings.flow_lpm >= settings.low_flow_lpm
+        and (not settings.liquid or readings.flow_lpm >= settings.low_flow_lpm)
         and readings.leak_critical is False
         and all(value < settings.calm_junction_c for value in readings.junction_c)
     )

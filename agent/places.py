@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent.build import cdu_agent, sled_agent
 from agent.cdu import CduAgent
 from agent.inputs.devices import CduDevices, SledDevices
-from agent.inputs.lenient import mapping, text
+from agent.inputs.lenient import count, mapping, text
 from agent.inputs.lines import HttpLines
 from agent.modbus import ModbusTcp, orv3
 from agent.options import AgentOptions
@@ -26,6 +26,9 @@ class Place:
     loop_id: str
     modbus: str = ""
     """`host:port` of a CDU that is reached so."""
+    chips: int | None = None
+    """Of a sled; None where the list does not say."""
+    liquid: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ def read_device_list(url: str, loop_id: str | None) -> DeviceList:
 
     Loops are taken from the list's own `loops` (id -> loop id), else `loop_id`, else from the
     name of the only CDU: `h1/cdu01` cools `h1/loop01`. `modbus` (id -> host:port) lists the CDUs
-    that are reached so.
+    that are reached so, `air` the sleds cooled by air, `chips` (id -> count) how wide sleds are.
     """
     transport = HttpTransport(url, timeout_s=_LIST_TIMEOUT_S)
     try:
@@ -55,12 +58,19 @@ def read_device_list(url: str, loop_id: str | None) -> DeviceList:
     if loop_id is None and len(cdus) == 1:
         loop_id = loop_of_cdu(cdus[0])
     loops, modbus = mapping(document.get("loops")), mapping(document.get("modbus"))
+    chips, air = mapping(document.get("chips")), frozenset(_names(document.get("air")))
 
     def place(name: str) -> Place:
         loop = text(loops.get(name)) or loop_id
         if loop is None:
             raise ConfigurationError(f"cooling loop of {name} is not known: pass --loop")
-        return Place(id=name, loop_id=loop, modbus=text(modbus.get(name)))
+        return Place(
+            id=name,
+            loop_id=loop,
+            modbus=text(modbus.get(name)),
+            chips=count(chips.get(name)) or None,
+            liquid=name not in air,
+        )
 
     return DeviceList(
         url=url.rstrip("/"),
@@ -77,7 +87,7 @@ def loop_of_cdu(cdu_id: str) -> str:
 def agents_of(
     devices: DeviceList, options: AgentOptions, clock: Clock, *, chips: int, pumps: int
 ) -> list[SledAgent | CduAgent]:
-    """One agent for every sled and CDU of the list."""
+    """One agent for every sled and CDU of the list; `chips` of sleds of which it does not say."""
     sleds = [_sled(place, devices.url, options, clock, chips) for place in devices.sleds]
     cdus = [_cdu(place, devices.url, options, clock, pumps) for place in devices.cdus]
     return [*sleds, *cdus]
@@ -91,7 +101,8 @@ def _sled(place: Place, url: str, options: AgentOptions, clock: Clock, chips: in
         lines=lines,
         bmc=bmc,
         runtime=runtime,
-        chips=chips,
+        chips=place.chips or chips,
+        liquid=place.liquid,
         ecc_semantics=options.ecc_semantics,
     )
     return sled_agent(

@@ -32,6 +32,7 @@ from emulator.faults.catalogue import usual_course
 from emulator.faults.fault import Fault
 from emulator.faults.kinds import CourseKind, FaultKind
 from fleet.errors import ConfigurationError, IsothermError, UnknownIdError
+from fleet.topology import Cooling, FleetMap
 
 HOST: Final = "127.0.0.1"
 START_WITHIN_S: Final = 5.0
@@ -77,10 +78,7 @@ class EmulatorApp:
         self._world = world
         self._alive = alive
         self._devices = DeviceApp(devices)
-        fleet_map = world.fleet_map
-        self._listing = _json(
-            {"sleds": fleet_map.sled_ids, "cdus": fleet_map.cdu_ids, "modbus": modbus}
-        )
+        self._listing = _json({**_listing(world.fleet_map), "modbus": modbus})
         self._routes: dict[str, dict[str, Callable[[bytes], Answer]]] = {
             "/devices": {"GET": lambda _: self._listing},
             "/livez": {"GET": self._livez},
@@ -291,6 +289,27 @@ def _shown(fault: Fault) -> dict[str, object]:
         "start_s": fault.start_s,
         "duration_s": fault.duration_s,
         "course": fault.growth.kind.value,
+    }
+
+
+def _listing(fleet_map: FleetMap) -> dict[str, object]:
+    """What agents need to know of each device; air handlers look after themselves."""
+    rows = fleet_map.loops_cooled_by(Cooling.LIQUID)
+    cdus = {fleet_map.cdu_ids[row]: fleet_map.loop_ids[row] for row in rows}
+    loops = [fleet_map.loop_ids[row] for row in fleet_map.loop_of_sled]
+    sleds = dict(zip(fleet_map.sled_ids, loops, strict=True))
+    chips = dict(zip(fleet_map.sled_ids, fleet_map.chips_of_sled.tolist(), strict=True))
+    air = [
+        sled_id
+        for row, sled_id in enumerate(fleet_map.sled_ids)
+        if fleet_map.cooling_of_sled(row) is Cooling.AIR
+    ]
+    return {
+        "sleds": list(sleds),
+        "cdus": list(cdus),
+        "loops": {**sleds, **cdus},
+        "chips": chips,
+        "air": air,
     }
 
 

@@ -292,6 +292,9 @@ class FleetMap:
     def sleds(self) -> int:
         return len(self.sled_ids)
 
+    def cooling_of_sled(self, sled: int) -> Cooling:
+        return self.kind_of_loop[int(self.loop_of_sled[sled])].cooling
+
     def loops_cooled_by(self, cooling: Cooling) -> tuple[int, ...]:
         """Rows of the loops whose chips are cooled so."""
         return tuple(n for n, kind in enumerate(self.kind_of_loop) if kind.cooling is cooling)

@@ -15,6 +15,8 @@ class SledDevices:
     bmc: Transport
     runtime: Transport
     chips: int = 4
+    liquid: bool = True
+    """False: cooled by air, without coolant sensors."""
     ecc_semantics: EccSemantics = EccSemantics.AUTO
 
 

@@ -24,6 +24,8 @@ _SLED_METRICS: Final = {
     "Coolant_Inlet_Temp": "inlet_c",
     "Coolant_Outlet_Temp": "outlet_c",
     "Coolant_Flow": "coolant_flow_lpm",
+    "Inlet_Temp": "inlet_c",  # air, where no coolant is
+    "Exhaust_Temp": "outlet_c",
     "Sled_Power": "sled_power_w",
 }
 _PERCENT: Final = {"hbm_utilization_ratio"}

@@ -27,6 +27,7 @@ from emulator.devices.view import WorldView
 from emulator.readings import SledReadings, SledRequests
 from emulator.skus import settings_of_sled
 from fleet.metrics import LeakState
+from fleet.topology import Cooling
 
 CHASSIS: Final = f"{ROOT}/Chassis/Sled"
 SYSTEM: Final = f"{ROOT}/Systems/Sled"
@@ -68,6 +69,7 @@ class SledBmc:
         self._settings = settings or BmcSettings()
         self._chips = int(world.fleet_map.chips_of_sled[row])
         self._rated_w = settings_of_sled(world.fleet_map, row).chip.power.tdp_w
+        self._cooling = world.fleet_map.cooling_of_sled(row)
         self.service = RedfishService(self._nodes())
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:
@@ -86,7 +88,7 @@ class SledBmc:
         sled_id = self._world.fleet_map.sled_ids[self._row]
         sensors = [
             _sensor_resource(sensor, self._readings)
-            for sensor in _sensors(self._settings, self._chips, self._rated_w)
+            for sensor in _sensors(self._settings, self._chips, self._rated_w, self._cooling)
         ]
         controls = [self._control(chip) for chip in range(self._chips)]
         return (
@@ -224,12 +226,49 @@ def _thermal_subsystem() -> Resource:
     )
 
 
-def _sensors(settings: BmcSettings, chips: int, rated_w: float) -> list[_Sensor]:
+def _sensors(settings: BmcSettings, chips: int, rated_w: float, cooling: Cooling) -> list[_Sensor]:
     sensors = []
     for chip in range(chips):
         sensors += _chip_sensors(settings, chip, rated_w)
+    sensors += _coolant_sensors(settings) if cooling is Cooling.LIQUID else _air_sensors()
+    most_w = 3.0 * chips * rated_w
+    sensors.append(
+        _Sensor(
+            id="Sled_Power",
+            name="Sled power",
+            type="Power",
+            units="W",
+            span=(0.0, most_w),
+            read=lambda seen: seen.sled_power_w,
+        )
+    )
+    return sensors
+
+
+def _air_sensors() -> list[_Sensor]:
+    return [
+        _Sensor(
+            id="Inlet_Temp",
+            name="Air at the inlet",
+            type="Temperature",
+            units="Cel",
+            span=(-10.0, 90.0),
+            read=lambda seen: seen.inlet_c,
+        ),
+        _Sensor(
+            id="Exhaust_Temp",
+            name="Air at the outlet",
+            type="Temperature",
+            units="Cel",
+            span=(-10.0, 120.0),
+            read=lambda seen: seen.outlet_c,
+        ),
+    ]
+
+
+def _coolant_sensors(settings: BmcSettings) -> list[_Sensor]:
     celsius = ("Temperature", "Cel", (-10.0, 120.0))
-    sensors += [
+    return [
         _Sensor(
             id="Coolant_Inlet_Temp",
             name="Coolant at the inlet",
@@ -256,16 +295,7 @@ def _sensors(settings: BmcSettings, chips: int, rated_w: float) -> list[_Sensor]
             span=(0.0, 60.0),
             read=lambda seen: seen.flow_lpm,
         ),
-        _Sensor(
-            id="Sled_Power",
-            name="Sled power",
-            type="Power",
-            units="W",
-            span=(0.0, 12_000.0),
-            read=lambda seen: seen.sled_power_w,
-        ),
     ]
-    return sensors
 
 
 def _chip_sensors(settings: BmcSettings, chip: int, rated_w: float) -> list[_Sensor]:

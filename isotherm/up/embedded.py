@@ -17,7 +17,7 @@ from emulator.options import EmulatorOptions
 from emulator.runtime import EmulatorRuntime
 from fleet.bus import InMemoryBus
 from fleet.clock import Clock
-from fleet.topology import FleetMap
+from fleet.topology import Cooling, FleetMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +71,21 @@ class EmbeddedDatacenter:
                     bmc=devices.sled_bmc(sled_id),
                     runtime=devices.sled_runtime(sled_id),
                     chips=int(fleet_map.chips_of_sled[row]),
+                    liquid=fleet_map.cooling_of_sled(row) is Cooling.LIQUID,
                 ),
                 clock,
             )
             for row, sled_id in enumerate(fleet_map.sled_ids)
         ]
         cdus = [
-            cdu_agent(options, cdu_id, loop_id, self._cdu_devices(cdu_id), clock)
-            for cdu_id, loop_id in zip(fleet_map.cdu_ids, fleet_map.loop_ids, strict=True)
+            cdu_agent(
+                options,
+                fleet_map.cdu_ids[loop],
+                fleet_map.loop_ids[loop],
+                self._cdu_devices(fleet_map.cdu_ids[loop]),
+                clock,
+            )
+            for loop in fleet_map.loops_cooled_by(Cooling.LIQUID)
         ]
         return AgentRuntime(options, [*sleds, *cdus], self.bus, clock)
 

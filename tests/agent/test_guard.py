@@ -209,3 +209,15 @@ def test_whatever_came_before_two_hot_ticks_cap_the_power(
     state, _ = run(history)
     state, _ = run([hot(celsius, chip)] * 2, state, begin_s=50.0)
     assert state.level is not GuardLevel.NONE
+
+
+def test_a_shed_of_an_air_cooled_host_lifts_though_it_has_no_flow() -> None:
+    settings = replace(SETTINGS, liquid=False)
+    calm, state = replace(CALM, flow_lpm=math.nan), guard.start(CHIPS, 0.0)
+    rows = [replace(hot(97.0), flow_lpm=math.nan)] * 2 + [calm] * 70
+    acts = []
+    for second, readings in enumerate(rows, start=1):
+        state, done = guard.step(settings, state, readings, float(second))
+        acts += done
+    assert (acts[0], acts[-1]) == (Act.SHED, Act.RESTORE)
+    assert state.level is GuardLevel.NONE

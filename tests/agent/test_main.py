@@ -91,6 +91,24 @@ def test_a_device_list_becomes_agents(tmp_path: Path) -> None:
         assert host.totals()["published"] == 3  # the frames of a loop, and two agents' starts
 
 
+def test_a_device_list_says_what_a_mixed_hall_is_made_of() -> None:
+    host = "h1/us09/r1/s01"
+    listing = {
+        "sleds": [SLED, host],
+        "cdus": [CDU_ID, "h1/cdu02"],
+        "loops": {SLED: LOOP, host: "h1/row01", CDU_ID: LOOP, "h1/cdu02": "h1/loop02"},
+        "chips": {SLED: 4, host: 16},
+        "air": [host],
+    }
+    with served({}, listing) as url:
+        found = read_device_list(url, None)
+    assert [(place.loop_id, place.chips, place.liquid) for place in found.sleds] == [
+        (LOOP, 4, True),
+        ("h1/row01", 16, False),
+    ]
+    assert [place.loop_id for place in found.cdus] == [LOOP, "h1/loop02"]
+
+
 def test_sleds_of_an_unknown_loop_are_refused() -> None:
     listing = {"sleds": [SLED], "cdus": [CDU_ID, "h1/cdu02"]}
     with served({}, listing) as url, pytest.raises(ConfigurationError, match="pass --loop"):

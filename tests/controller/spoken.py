@@ -12,7 +12,16 @@ from controller.state.roster import Roster
 from controller.state.snapshot import FleetSnapshot
 from fleet.clock import NS_PER_S
 from fleet.frame import MISSING_COUNT, FloatBlock, Frame, Schema, cdu_schema, sled_schema
-from fleet.topology import FleetMap, trn3_datacenter
+from fleet.metrics import LEAK_STATES, LeakState
+from fleet.topology import (
+    Cooling,
+    FleetMap,
+    Generation,
+    LoopKind,
+    LoopPlan,
+    mixed_datacenter,
+    trn3_datacenter,
+)
 
 START_UNIX_NS = 1_760_000_000 * NS_PER_S
 
@@ -33,6 +42,13 @@ SLED_CALM = {
     "power_state": 1.0,
     "guard_level": 0.0,
 }
+HOST_CALM = SLED_CALM | {
+    "inlet_c": 24.0,
+    "outlet_c": 38.0,
+    "coolant_flow_lpm": np.nan,
+    "sled_power_w": 9_000.0,
+    "leak_state": float(LEAK_STATES.index(LeakState.ABSENT)),
+}
 CDU_CALM = {
     "supply_c": 40.0,
     "return_c": 46.0,
@@ -49,6 +65,20 @@ CDU_CALM = {
 
 def small_map(loops: int = 1) -> FleetMap:
     return FleetMap(trn3_datacenter(loops=loops))
+
+
+def mixed_map() -> FleetMap:
+    """A liquid loop with a Trn3 Gen2 and a CS-3, and a row of Trn2 hosts and a Trn3 Gen1."""
+    liquid = {Generation.TRN3_GEN2: 1, Generation.CS3: 1}
+    air = {Generation.TRN2: 2, Generation.TRN3_GEN1: 1}
+    return FleetMap(
+        mixed_datacenter(
+            [
+                LoopPlan(kind=LoopKind.LIQUID_TO_LIQUID, ultraservers=liquid),
+                LoopPlan(kind=LoopKind.AIR, ultraservers=air),
+            ]
+        )
+    )
 
 
 def make_frame(
@@ -136,10 +166,14 @@ class SpokenFleet:
     def tick(self) -> FleetSnapshot:
         """A second later: every agent that is not silent has spoken."""
         self.seconds += 1
-        for sled_id in self.fleet_map.sled_ids:
+        for row, sled_id in enumerate(self.fleet_map.sled_ids):
             wanted = self.every_sled | self.sled.get(sled_id, {})
-            self._speak(sled_id, sled_schema(4), _whole(wanted, SLED_CALM, 4))
-        for cdu_id in self.fleet_map.cdu_ids:
+            chips = int(self.fleet_map.chips_of_sled[row])
+            liquid = self.fleet_map.cooling_of_sled(row) is Cooling.LIQUID
+            calm = SLED_CALM if liquid else HOST_CALM
+            self._speak(sled_id, sled_schema(chips), _whole(wanted, calm, chips))
+        for row in self.fleet_map.loops_cooled_by(Cooling.LIQUID):
+            cdu_id = self.fleet_map.cdu_ids[row]
             self._speak(cdu_id, cdu_schema(2), _whole(self.cdu, CDU_CALM, 2))
         return self.columns.snapshot(self.at_unix_ns, self.seconds)
 

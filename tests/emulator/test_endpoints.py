@@ -106,6 +106,8 @@ def test_the_listing_names_every_device(bench: Bench) -> None:
     assert listing["cdus"] == [CDU]
     assert len(listing["sleds"]) == 36
     assert SLED in listing["sleds"]
+    assert listing["loops"][SLED] == listing["loops"][CDU] == "h1/loop01"
+    assert (listing["chips"][SLED], listing["air"]) == (4, [])
 
 
 @pytest.mark.parametrize(

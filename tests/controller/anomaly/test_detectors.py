@@ -6,7 +6,7 @@ from controller.anomaly.detectors.leak import LeakDetector
 from controller.anomaly.detectors.plate import PlateDetector
 from controller.anomaly.detectors.staleness import StalenessDetector
 from controller.anomaly.finding import Finding, Severity
-from tests.controller.spoken import SpokenFleet
+from tests.controller.spoken import SpokenFleet, mixed_map
 
 SLED = "h1/us01/r1/s01"
 CHIP = f"{SLED}/c2"
@@ -188,3 +188,27 @@ def test_the_same_snapshots_give_the_same_findings() -> None:
     first = story()
     assert any(first)
     assert first == story()
+
+
+def test_a_calm_mixed_hall_has_no_findings() -> None:
+    fleet = SpokenFleet(mixed_map())
+    for detector in build_detectors(fleet.fleet_map):
+        assert watch(fleet, detector, 45) == []
+
+
+def test_an_air_handler_is_never_silent_but_its_hosts_are() -> None:
+    fleet = SpokenFleet(mixed_map())
+    detector = StalenessDetector(fleet.fleet_map)
+    watch(fleet, detector, 3)
+    fleet.silent = {"h1/us03/r1/s01"}
+    assert rules(watch(fleet, detector, 6)) == [("sled_silent", "h1/us03/r1/s01")]
+
+
+def test_plates_are_compared_with_plates_of_their_own_kind() -> None:
+    """Wafers and heat sinks differ by design, which says nothing about a cold plate."""
+    fleet = SpokenFleet(mixed_map())
+    fleet.sled = {"h1/us02/r1/s01": {"junction_c": 84.0}, "h1/us03/r1/s01": {"junction_c": 84.0}}
+    detector = PlateDetector(fleet.fleet_map)
+    assert watch(fleet, detector, 40) == []
+    fleet.sled[SLED] = {"junction_c": {2: 75.0}}
+    assert rules(watch(fleet, detector, 40)) == [("plate_blocked", CHIP)]

@@ -8,7 +8,7 @@ from controller.placement.job import Cordon, Departure, Job, JobState, Placement
 from controller.placement.plan import plan, validate
 from controller.placement.settings import PlacementSettings
 from controller.state.snapshot import FleetSnapshot
-from tests.controller.spoken import START_UNIX_NS, SpokenFleet, Wanted, make_job
+from tests.controller.spoken import START_UNIX_NS, SpokenFleet, Wanted, make_job, mixed_map
 
 SETTINGS = PlacementSettings()
 SLED = "h1/us01/r1/s01"
@@ -313,3 +313,49 @@ def test_every_plan_is_sound_complete_and_repeatable(jobs: list[Job], bad: set[s
         group = groups[start.job_id]
         if group <= 4:
             assert all(len(share.chips) % group == 0 for share in start.placement.shares)
+
+
+def mixed() -> FleetSnapshot:
+    return SpokenFleet(mixed_map()).tick()
+
+
+def test_a_gang_in_a_mixed_hall_stays_on_one_generation() -> None:
+    jobs = [make_job(f"j{n}", 16, tensor_parallel=8) for n in range(8)]
+    starts = propose(mixed(), *jobs).starts
+    assert len(starts) == 8
+    for start in starts:
+        assert all(
+            sled.startswith(start.placement.ultraserver_id + "/")
+            for sled in start.placement.sled_ids
+        )
+
+
+def test_a_group_wider_than_a_narrow_sled_takes_whole_ones_there_and_part_of_a_wide_host() -> None:
+    """Eight chips are two sleds of Gen2, but half a host of Trn2."""
+    fleet = SpokenFleet(mixed_map())
+    hosts = [sled for sled in fleet.fleet_map.sled_ids if sled[:7] not in {"h1/us01", "h1/us03"}]
+    fleet.sled = {sled: {"junction_c": 99.0} for sled in hosts}
+    half = propose(fleet.tick(), make_job("a", 8, tensor_parallel=8)).starts[0].placement
+    assert [(share.sled_id, len(share.chips)) for share in half.shares] == [("h1/us03/r1/s01", 8)]
+    fleet.sled = {sled: {"junction_c": 99.0} for sled in [*hosts, "h1/us03/r1/s01"]}
+    whole = propose(fleet.tick(), make_job("a", 8, tensor_parallel=8)).starts[0].placement
+    assert whole.ultraserver_id == "h1/us01"
+    assert [len(share.chips) for share in whole.shares] == [4, 4]
+
+
+def test_a_wafer_takes_other_work_last() -> None:
+    [first] = propose(mixed(), make_job("a", 1)).starts
+    assert first.placement.ultraserver_id != "h1/us02"
+    fleet = SpokenFleet(mixed_map())
+    others = [sled for sled in fleet.fleet_map.sled_ids if not sled.startswith("h1/us02/")]
+    fleet.sled = {sled: {"junction_c": 99.0} for sled in others}
+    [last] = propose(fleet.tick(), make_job("a", 1)).starts
+    assert last.placement.ultraserver_id == "h1/us02"
+
+
+def test_the_reason_of_a_gang_too_large_for_any_host_counts_by_each_ones_width() -> None:
+    fleet = SpokenFleet(mixed_map())
+    fleet.sled = {sled: {"junction_c": 99.0} for sled in fleet.fleet_map.sled_ids}
+    made = propose(fleet.tick(), make_job("a", 24, tensor_parallel=8))
+    assert "needs 24 chips in one UltraServer" in made.reasons["a"][0]
+    assert any("144 on sleds that are too hot" in reason for reason in made.reasons["a"])
