@@ -215,7 +215,7 @@ def test_a_shed_of_an_air_cooled_host_lifts_though_it_has_no_flow() -> None:
     settings = replace(SETTINGS, liquid=False)
     calm, state = replace(CALM, flow_lpm=math.nan), guard.start(CHIPS, 0.0)
     rows = [replace(hot(97.0), flow_lpm=math.nan)] * 2 + [calm] * 70
-    acts = []
+    acts: list[Act] = []
     for second, readings in enumerate(rows, start=1):
         state, done = guard.step(settings, state, readings, float(second))
         acts += done
