@@ -13,6 +13,7 @@ from emulator.fabric import Fabric
 from emulator.faults.book import FaultBook
 from emulator.faults.fault import Fault
 from emulator.faults.kinds import FaultKind
+from emulator.faults.reach import cdus_as_reached, sleds_as_reached
 from emulator.hbm.memory import chip_memory
 from emulator.hbm.model import HbmModel
 from emulator.hbm.upkeep import MemoryUpkeep
@@ -141,7 +142,8 @@ class World:
         self._spilled_l = np.where(leak_lpm > 0.0, self._spilled_l + leak_lpm * dt_s / 60.0, 0.0)
 
     def _obey(self) -> None:
-        powered = np.array([asked.powered for asked in self._requests])
+        asked = np.array([requests.powered for requests in self._requests])
+        powered = asked & ~self.broken.sled_power_lost
         for row in np.flatnonzero(self._powered & ~powered).tolist():
             self._requests[row].lose_jobs()
         self._powered = powered
@@ -218,10 +220,10 @@ class World:
             jobs=[self.serving.running_jobs(row) for row in range(self.fleet_map.sleds)],
         )
         at_unix_ns = self._clock.unix_ns()
-        self._sled_readings = self._panel.sleds(hall, at_unix_ns, dt_s)
-        self._cdu_readings = self._panel.cdus(
-            self.loops, self.loops.requests, self._spilled_l, at_unix_ns, dt_s
-        )
+        sleds = self._panel.sleds(hall, at_unix_ns, dt_s)
+        cdus = self._panel.cdus(self.loops, self.loops.requests, self._spilled_l, at_unix_ns, dt_s)
+        self._sled_readings = sleds_as_reached(sleds, self.broken)
+        self._cdu_readings = cdus_as_reached(cdus, self.broken)
 
     # --- what devices use --------------------------------------------------------------------
 
@@ -279,6 +281,7 @@ class World:
             chip_w=self._by_sled(self.chips.power_w),
             vcpu_ratio=self._vcpu_ratio,
             powered=self._powered,
+            fed=~self.broken.sled_power_lost,
         )
 
 

@@ -103,6 +103,8 @@ class SledReadings:
     vcpu_ratio: float
     memory_used_bytes: int
     jobs: tuple[RunningJob, ...]
+    answers: bool = True
+    """False: nothing gets to the sled's devices or back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +140,8 @@ class CduReadings:
     """Of a liquid-to-air CDU; others have no fans."""
     leak_latched: tuple[bool, ...] = ()
     """Whether a detector has said CRITICAL since its latch was cleared; one entry a detector."""
+    answers: bool = True
+    """False: nothing gets to the CDU or back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,9 +35,14 @@ class SledPower:
 
 
 def sled_power(
-    kinds: SledColumns, *, chip_w: FloatArray, vcpu_ratio: FloatArray, powered: BoolArray
+    kinds: SledColumns,
+    *,
+    chip_w: FloatArray,
+    vcpu_ratio: FloatArray,
+    powered: BoolArray,
+    fed: BoolArray | None = None,
 ) -> SledPower:
-    """`chip_w` is the sum over the sled's chips."""
+    """`chip_w` is the sum over the sled's chips; what is not `fed` has no standby power either."""
     busy = kinds.cpu_idle_ratio + (1.0 - kinds.cpu_idle_ratio) * vcpu_ratio
     cpu_w = np.where(powered, kinds.cpu_w * busy, 0.0)
     nitro_w = np.where(powered, kinds.nitro_w, 0.0)
@@ -50,7 +55,7 @@ def sled_power(
         nitro_w=nitro_w,
         switch_w=switch_w,
         regulators_w=kinds.regulator_loss_ratio * (chips_w + board_w),
-        standby_w=np.where(powered, 0.0, kinds.standby_w),
+        standby_w=np.where(powered, 0.0, kinds.standby_w) * (1.0 if fed is None else fed),
         other_liquid_w=kinds.other_liquid_ratio * board_w,
     )
 

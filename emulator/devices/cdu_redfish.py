@@ -24,6 +24,7 @@ from emulator.devices.redfish import (
 from emulator.devices.redfish_rules import Nested, Number, OneOf, Rule, SetPoint, Written
 from emulator.devices.sled_bmc import leak_detector, number
 from emulator.devices.view import WorldView
+from emulator.faults.reach import check_answers
 from emulator.readings import CduReadings, CduRequests, ControlMode, PumpHealth
 from fleet.clock import Clock
 
@@ -76,10 +77,13 @@ class CduRedfish:
         self.service = RedfishService(self._nodes())
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:
+        """DeviceError while the device is cut off."""
+        check_answers(self._world.fleet_map.cdu_ids[self._row], self._readings())
         return self.service.handle(method, target, body)
 
     def request(self, method: str, target: str, body: bytes | None = None) -> tuple[int, bytes]:
-        return self.service.request(method, target, body)
+        answer = self.handle(method, target, body)
+        return answer.status, answer.body
 
     def _readings(self) -> CduReadings:
         return self._world.cdu_readings(self._row)

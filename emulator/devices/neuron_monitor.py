@@ -106,12 +106,14 @@ class NeuronMonitor:
     def read_lines(self) -> list[bytes]:
         """Complete lines since the last call, at most one, with its line feed. Never blocks."""
         seen = self._world.sled_readings(self._row)
-        if not seen.powered:
+        if not (seen.powered and seen.answers):
             self._counted, self._report_at_ns = {}, None
             self._schedule.restart()
             return []
         report_ns = round(self._settings.periods.report_s * _ALMOST * NS_PER_S)
-        if self._report_at_ns is not None and seen.at_unix_ns - self._report_at_ns < report_ns:
+        last_ns = self._report_at_ns
+        # A clock that was set back is no reason to be silent.
+        if last_ns is not None and 0 <= seen.at_unix_ns - last_ns < report_ns:
             return []
         self._report_at_ns = seen.at_unix_ns
         return [self._report(seen)]
@@ -274,6 +276,8 @@ class _Schedule:
         for name, period_s in self._period_s.items():
             last_ns = self._last_ns.get(name)
             elapsed_s = period_s if last_ns is None else (at_unix_ns - last_ns) / NS_PER_S
+            if elapsed_s < 0.0:  # the clock was set back
+                elapsed_s = period_s
             if elapsed_s >= period_s - slack_s:
                 due[name] = elapsed_s
                 self._last_ns[name] = at_unix_ns

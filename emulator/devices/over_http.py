@@ -14,7 +14,7 @@ import msgspec
 from emulator.devices.answer import Answer
 from emulator.devices.catalogue import Devices
 from emulator.devices.neuron_monitor import NeuronMonitor
-from fleet.errors import UnknownIdError
+from fleet.errors import DeviceError, UnknownIdError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -60,6 +60,8 @@ class DeviceApp:
                     return device(owner, method, f"/{rest}", body)
                 except UnknownIdError as error:
                     return problem(404, "Not found", str(error))
+                except DeviceError as error:
+                    return problem(504, "No answer", str(error))
         return no_resource(target)
 
     def _bmc(self, owner: str, method: str, target: str, body: bytes) -> Answer:

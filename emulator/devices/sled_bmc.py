@@ -24,6 +24,7 @@ from emulator.devices.redfish import (
 )
 from emulator.devices.redfish_rules import Number, Written
 from emulator.devices.view import WorldView
+from emulator.faults.reach import check_answers
 from emulator.readings import SledReadings, SledRequests
 from emulator.skus import settings_of_sled
 from fleet.metrics import LeakState
@@ -73,10 +74,13 @@ class SledBmc:
         self.service = RedfishService(self._nodes())
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:
+        """DeviceError while the device is cut off."""
+        check_answers(self._world.fleet_map.sled_ids[self._row], self._readings())
         return self.service.handle(method, target, body)
 
     def request(self, method: str, target: str, body: bytes | None = None) -> tuple[int, bytes]:
-        return self.service.request(method, target, body)
+        answer = self.handle(method, target, body)
+        return answer.status, answer.body
 
     def _readings(self) -> SledReadings:
         return self._world.sled_readings(self._row)

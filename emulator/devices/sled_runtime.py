@@ -8,6 +8,7 @@ import msgspec
 
 from emulator.devices.answer import Answer
 from emulator.devices.view import WorldView
+from emulator.faults.reach import check_answers
 from emulator.models import MODELS
 from emulator.readings import JobSpec, RunningJob
 
@@ -60,7 +61,8 @@ class SledRuntime:
         return answer.status, answer.body
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:
-        """Answer to one request; never raises."""
+        """Answer to one request; DeviceError while the sled is cut off."""
+        check_answers(self._sled_id, self._world.sled_readings(self._row))
         try:
             if not self._world.sled_readings(self._row).powered:
                 raise _RefusedError(503, "Sled is off", f"{self._sled_id} is switched off")
