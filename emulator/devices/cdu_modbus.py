@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Final
 
 from emulator.devices.view import WorldView
+from emulator.faults.reach import check_answers
 from emulator.readings import CduReadings, CduRequests, ControlMode, PumpHealth
 from fleet.clock import Clock
 from fleet.errors import ConfigurationError, DeviceError
@@ -96,8 +97,10 @@ class CduModbus:
         self._flow_target_lpm = 0.0
 
     def read_registers(self, address: int, count: int) -> list[int]:
-        """Words from `address` on; RefusedError where the map has a gap."""
-        shown = _Shown(self._settings, self._world.cdu_readings(self._row))
+        """Words from `address` on; RefusedError for a gap of the map, DeviceError while cut off."""
+        seen = self._world.cdu_readings(self._row)
+        check_answers(self._cdu_id, seen)
+        shown = _Shown(self._settings, seen)
         words: list[int] = []
         at = address
         while at < address + count:
@@ -110,6 +113,7 @@ class CduModbus:
 
     def write_registers(self, address: int, words: list[int]) -> None:
         """All or nothing: RefusedError for what is not writable, or outside its span."""
+        check_answers(self._cdu_id, self._world.cdu_readings(self._row))
         changes = []
         for at, word in enumerate(words, start=address):
             register = self._known(at)

@@ -10,7 +10,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from emulator.devices.cdu_modbus import CduModbus, RefusedError
-from fleet.errors import ConfigurationError, IsothermError
+from fleet.errors import ConfigurationError, DeviceError, IsothermError
 
 HOST: Final = "127.0.0.1"
 _WITHIN_S: Final = 5.0
@@ -114,6 +114,8 @@ def _sim_devices(device: CduModbus) -> list[SimDevice]:
             registers[offset : offset + count] = device.read_registers(address, count)
         except RefusedError as error:
             return ExcCodes(error.code)
+        except DeviceError:
+            return ExcCodes.GATEWAY_NO_RESPONSE
         return None
 
     data = [
