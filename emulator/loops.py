@@ -1,7 +1,7 @@
 """The cooling loops of the hall as one: truth in fleet-wide columns, one CDU firmware each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -10,15 +10,17 @@ from emulator.readings import CduReadings, CduRequests
 from emulator.sensing import CduFirmware
 from fleet.topology import FleetMap
 from thermal.arrays import FloatArray
-from thermal.plant.loop import LoopPlant
+from thermal.plant.layout import PlantLayout
+from thermal.plant.liquid import LiquidPlant
 from thermal.plant.settings import PlantSettings
+from thermal.plant.state import Commands, PlantFaults
 
 CHIP_STATE = ("junction_c", "hbm_c")
 SLED_STATE = ("sled_inlet_c", "sled_outlet_c", "sled_flow_lpm")
 
 
 class CoolingLoops:
-    """One plant and one firmware a loop; columns below are in FleetMap order."""
+    """One plant for all loops and one firmware each; columns below are in FleetMap order."""
 
     def __init__(
         self,
@@ -29,41 +31,30 @@ class CoolingLoops:
         firmware: Callable[[int], CduFirmware],
     ) -> None:
         """`firmware` builds that of one CDU from its number of pumps."""
-        self._fleet_map = fleet_map
-        self.plants = [
-            self._plant(loop, generator, longest_step_s)
-            for loop, generator in enumerate(rng.spawn(len(fleet_map.loop_ids)))
-        ]
-        self.pumps = self.plants[0].settings.pumps
-        self.firmware = [firmware(plant.settings.pumps) for plant in self.plants]
-        self.requests = [
-            CduRequests(pump_ratio=(0.8,) * plant.settings.pumps) for plant in self.plants
-        ]
-
-    def _plant(self, loop: int, rng: np.random.Generator, longest_step_s: float) -> LoopPlant:
-        chips = self._fleet_map.chips_in_loop(loop)
-        sleds = self._fleet_map.sleds_in_loop(loop)
-        settings = PlantSettings.sized(chips.stop - chips.start)
-        return LoopPlant(
-            replace(settings, longest_step_s=longest_step_s),
-            sled_of_chip=self._fleet_map.sled_of_chip[chips] - sleds.start,
-            sleds=sleds.stop - sleds.start,
+        layout = PlantLayout(
+            sled_of_chip=fleet_map.sled_of_chip, loop_of_sled=fleet_map.loop_of_sled
+        )
+        self.plant = LiquidPlant(
+            [
+                replace(PlantSettings.sized(chips), longest_step_s=longest_step_s)
+                for chips in layout.chips_of_loop.tolist()
+            ],
+            layout=layout,
             rng=rng,
         )
+        self.pumps = self.plant.pumps
+        self.firmware = [firmware(self.pumps) for _ in range(layout.loops)]
+        self.requests = [CduRequests(pump_ratio=(0.8,) * self.pumps) for _ in range(layout.loops)]
+        self._broken: FaultColumns | None = None
 
     def break_parts(self, broken: FaultColumns) -> None:
         """Set the faults of every loop to exactly what is in force."""
-        for loop, plant in enumerate(self.plants):
-            faults = plant.faults
-            chips, sleds = self._fleet_map.chips_in_loop(loop), self._fleet_map.sleds_in_loop(loop)
-            faults.chip_blockage_ratio[:] = broken.chip_blockage_ratio[chips]
-            faults.chip_resistance_ratio[:] = broken.chip_resistance_ratio[chips]
-            faults.sled_blockage_ratio[:] = broken.sled_blockage_ratio[sleds]
-            faults.leak_lpm[:] = broken.leak_lpm[sleds]
-            faults.pump_tripped[:] = broken.pump_tripped[loop].tolist()
-            faults.valve_stuck = bool(broken.valve_stuck[loop])
-            faults.fouling_ratio = float(broken.fouling_ratio[loop])
-            faults.facility_offset_k = float(broken.facility_offset_k[loop])
+        if broken is not self._broken:
+            self._broken = broken
+            # Isolation valves are no fault: they are set from elsewhere and stay as they are.
+            named = (f.name for f in fields(PlantFaults) if f.name != "sled_isolated")
+            struck = {name: getattr(broken, name) for name in named}
+            self.plant.break_parts(replace(self.plant.faults, **struck))
 
     def step(
         self,
@@ -74,31 +65,34 @@ class CoolingLoops:
         sensed: Sequence[CduReadings],
         now_monotonic_s: float,
     ) -> None:
-        """Firmware looks at its last readings, then valve, pumps and coolant move."""
-        for loop, plant in enumerate(self.plants):
-            actuators = self.firmware[loop].actuators(
-                self.requests[loop], sensed[loop], now_monotonic_s, dt_s
+        """Firmware looks at its last readings, then valves, pumps and coolant move."""
+        actuators = [
+            firmware.actuators(requests, readings, now_monotonic_s, dt_s)
+            for firmware, requests, readings in zip(
+                self.firmware, self.requests, sensed, strict=True
             )
-            plant.step(
-                dt_s,
-                chip_power_w=chip_power_w[self._fleet_map.chips_in_loop(loop)],
-                sled_other_liquid_w=sled_other_liquid_w[self._fleet_map.sleds_in_loop(loop)],
-                actuators=actuators,
-            )
+        ]
+        self.plant.step(
+            dt_s,
+            chip_power_w=chip_power_w,
+            sled_other_liquid_w=sled_other_liquid_w,
+            commands=Commands.of(actuators),
+        )
 
     def column(self, name: str) -> FloatArray:
         """A state of every chip, sled or pump, loop after loop."""
-        return np.concatenate([getattr(plant, name) for plant in self.plants])
+        values: FloatArray = getattr(self.plant, name).ravel()
+        return values
 
     def scalars(self, name: str) -> FloatArray:
         """A state of every loop."""
-        return np.array([getattr(plant, name) for plant in self.plants], dtype=np.float64)
+        values: FloatArray = getattr(self.plant, name)
+        return values
 
     def leak_lpm(self) -> FloatArray:
         """[sleds] leaks in force, where no valve isolates them."""
-        return np.concatenate(
-            [np.where(p.faults.sled_isolated, 0.0, p.faults.leak_lpm) for p in self.plants]
-        )
+        return self.plant.leaking_lpm()
 
     def pump_tripped(self, loop: int) -> Sequence[bool]:
-        return self.plants[loop].faults.pump_tripped
+        tripped: list[bool] = self.plant.faults.pump_tripped[loop].tolist()
+        return tripped

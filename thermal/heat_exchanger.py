@@ -5,8 +5,9 @@ Film coefficients follow m^0.8 on each side (LBNL Buildings `Generic_epsNTU`).
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
-_FILM_EXPONENT = 0.8
+FILM_EXPONENT: Final = 0.8
 # Below these a side counts as still: a power law of a subnormal flow would overflow.
 _NO_FLOW_LPM = 1e-6
 _NO_FLOW_W_PER_K = 1e-6
@@ -66,4 +67,4 @@ def outlet_temperatures_c(
 
 
 def _film(flow_ratio: float) -> float:
-    return float(flow_ratio**-_FILM_EXPONENT)
+    return float(flow_ratio**-FILM_EXPONENT)

@@ -1,4 +1,7 @@
-"""Centrifugal pumps: curve, affinity laws, drive ramp, coast-down, electric power."""
+"""Centrifugal pumps: curve and affinity laws, one loop at a time.
+
+Drives, wear and power, for all loops at once, are in `thermal.plant.pumps`.
+"""
 
 import math
 from collections.abc import Sequence
@@ -87,24 +90,3 @@ def _excess_lpm(
             excess += given
             slope -= bend / given
     return excess, slope
-
-
-def next_speed(
-    drive: PumpDrive, speed_ratio: float, command_ratio: float, *, driven: bool, dt_s: float
-) -> float:
-    """Speed after `dt_s`: ramped towards the command when driven, coasting down when not."""
-    if not driven:
-        coasting = speed_ratio * math.exp(-dt_s / drive.coast_s)
-        return coasting if coasting > 1e-3 else 0.0
-    target = min(max(command_ratio, drive.minimum_ratio), 1.0)
-    step = dt_s / drive.ramp_s
-    return speed_ratio + min(max(target - speed_ratio, -step), step)
-
-
-def electric_w(drive: PumpDrive, curve: PumpCurve, speed_ratio: float, flow_lpm: float) -> float:
-    """Wire power: cube of speed, straight in relative flow between idle and runout."""
-    if speed_ratio <= 0.0:
-        return 0.0
-    # A single pump meets its rated flow at 0.71 of runout (see PumpCurve).
-    relative = min(flow_lpm / (0.71 * curve.runout_lpm * speed_ratio), 1.4)
-    return drive.rated_w * speed_ratio**3 * (drive.idle_share + (1 - drive.idle_share) * relative)

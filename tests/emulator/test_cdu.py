@@ -18,8 +18,7 @@ from emulator.cdu import (
 )
 from emulator.readings import CduReadings, CduRequests, ControlMode, PumpHealth
 from tests.emulator.devices.builders import cdu_readings
-from thermal.plant.loop import LoopPlant
-from thermal.plant.settings import PlantSettings
+from tests.thermal.plant.builders import OneLoop, make_plant
 
 SETTINGS = CduSettings()
 NAN = float("nan")
@@ -224,21 +223,16 @@ class Rig:
     """Firmware on a loop of 72 sleds, with perfect sensors but a thermometer's lag."""
 
     firmware: Firmware
-    plant: LoopPlant
+    plant: OneLoop
     thermometer_c: float = 35.0
     now_s: float = 0.0
 
     @classmethod
     def build(cls) -> "Rig":
-        plant = LoopPlant(
-            PlantSettings.sized(288),
-            sled_of_chip=np.repeat(np.arange(72, dtype=np.int32), 4),
-            sleds=72,
-            rng=np.random.default_rng(7),
-        )
+        plant = make_plant()
         return cls(Firmware(SETTINGS, pumps=2), plant)
 
-    def seconds(self, count: int, load_ratio: float) -> Iterator[LoopPlant]:
+    def seconds(self, count: int, load_ratio: float) -> Iterator[OneLoop]:
         for _ in range(count):
             told = self.firmware.actuators(CduRequests(), self._sensed(), self.now_s, 1.0)
             self.plant.step(
@@ -263,7 +257,7 @@ class Rig:
             pump_speed_ratio=tuple(map(float, plant.pump_speed_ratio)),
             pump_state=tuple(
                 PumpHealth.CRITICAL if tripped else PumpHealth.OK
-                for tripped in plant.faults.pump_tripped
+                for tripped in plant.faults.pump_tripped[0]
             ),
         )
 
@@ -280,7 +274,7 @@ def test_the_firmware_alone_holds_supply_through_a_load_step() -> None:
 def test_the_firmware_alone_survives_the_trip_of_a_pump_at_full_load() -> None:
     rig = Rig.build()
     rig.settle(1.0)
-    rig.plant.faults.pump_tripped[0] = True
+    rig.plant.strike(pump_tripped={0: True})
     story = [(plant.secondary_flow_lpm, plant.junction_c.max()) for plant in rig.seconds(60, 1.0)]
     assert min(flow_lpm for flow_lpm, _ in story) > 400.0
     assert story[-1][0] > 500.0

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from tests.thermal.plant.builders import Load, make_actuators, make_plant
+from tests.thermal.plant.builders import Load, OneLoop, make_actuators, make_plant
 from thermal.control import feedforward, gains, pid, select
 from thermal.model import loop as model
 from thermal.model.settings import LoopModelSettings
-from thermal.plant.loop import LoopPlant
 from thermal.plant.settings import PlantSettings
 
 SETPOINT_C = 40.0
@@ -27,7 +26,7 @@ LOW, HIGH = Load(utilization_ratio=0.2, other_w=340.0), Load(utilization_ratio=1
 class Bench:
     """One plant under one controller; `errors_k` and `valve` hold one value a second."""
 
-    plant: LoopPlant
+    plant: OneLoop
     moves_pumps: bool = False
     knows_power: bool = True
     belief: LoopModelSettings = field(default_factory=LoopModelSettings)
@@ -175,10 +174,10 @@ def test_ten_minutes_of_saturation_add_less_than_one_kelvin_of_overshoot() -> No
 
     def swing_after(saturated_s: int) -> float:
         bench = settled_at_low_load(Bench(plant=make_plant())).run(200, HIGH)
-        bench.plant.faults.facility_offset_k = 12.0
+        bench.plant.strike(facility_offset_k=12.0)
         bench.run(saturated_s, HIGH)
         assert bench.valve_ratio > 0.99
-        bench.plant.faults.facility_offset_k = 0.0
+        bench.plant.strike(facility_offset_k=0.0)
         bench.errors_k.clear()
         bench.run(200, HIGH)
         return min(bench.errors_k)

@@ -1,51 +1,72 @@
-"""Plug flow through a header pipe: what enters comes out unmixed, a volume later."""
+"""Plug flow through header pipes: what enters comes out unmixed, a volume later."""
 
-from collections import deque
+import numpy as np
+import numpy.typing as npt
+
+from thermal.arrays import FloatArray
+
+# Parcels smaller than this part of a pipe join the one before them, so a trickle costs no memory.
+_PARCELS = 100
+_SLOTS = _PARCELS + 4
 
 
 class PlugFlow:
-    """Parcels of coolant, newest first in; holds exactly its volume at every time.
+    """One pipe a loop; each holds exactly its volume at every time.
 
-    Parcels smaller than 1/400 of the pipe join the one before them, so a trickle costs no more
-    memory than a full flow. Conserves volume-weighted temperature.
+    What went in is kept as the running sums of volume and of volume times temperature at the end
+    of each parcel. What comes out is the difference of that curve between two times, one pipe
+    volume back, so heat is conserved whatever the flows were.
     """
 
-    def __init__(self, volume_l: float, start_c: float) -> None:
-        self._parcels: deque[tuple[float, float]] = deque([(volume_l, start_c)])
-        self._smallest_l = volume_l / 400.0
-        self.outlet_c = start_c
+    def __init__(self, volume_l: FloatArray, start_c: FloatArray) -> None:
+        """`volume_l` and `start_c` [loops]."""
+        self._volume_l = np.asarray(volume_l, dtype=np.float64)
+        self._row = np.arange(len(self._volume_l))
+        shape = (len(self._row), _SLOTS)
+        self._end_l, self._end_heat = np.zeros(shape), np.zeros(shape)
+        self._end_l[:, 1] = self._volume_l
+        self._end_heat[:, 1] = self._volume_l * start_c
+        self._newest = np.ones(len(self._row), dtype=np.intp)
+        self._oldest = self._newest.copy()
+        self._in_l = self._end_l[:, 1].copy()
+        self._in_heat = self._end_heat[:, 1].copy()
+        self._out_heat = np.zeros(len(self._row))
+        self.outlet_c: npt.NDArray[np.float64] = np.full(len(self._row), start_c, dtype=np.float64)
+        """[loops] mean temperature of what came out last."""
 
-    def push(self, volume_l: float, inlet_c: float) -> float:
-        """Push `volume_l` in; return the mean temperature of what came out at the far end.
+    def push(self, volume_l: FloatArray, inlet_c: FloatArray) -> npt.NDArray[np.float64]:
+        """Push `volume_l` [loops] in; return the mean temperature of what came out at the far end.
 
-        Without flow the outlet keeps its last temperature.
+        Without flow an outlet keeps its last temperature.
         """
-        if volume_l <= 0.0:
-            return self.outlet_c
         self._append(volume_l, inlet_c)
-        left_l, heat = volume_l, 0.0
-        while left_l > 0.0:
-            oldest_l, oldest_c = self._parcels.popleft()
-            taken_l = min(oldest_l, left_l) if self._parcels else left_l
-            heat += taken_l * oldest_c
-            left_l -= taken_l
-            if oldest_l - taken_l > 0.0:
-                self._parcels.appendleft((oldest_l - taken_l, oldest_c))
-        self.outlet_c = heat / volume_l
+        out_heat = self._heat_passed(self._in_l - self._volume_l)
+        moved = volume_l > 0.0
+        outlet_c = (out_heat - self._out_heat) / np.where(moved, volume_l, 1.0)
+        self.outlet_c = np.where(moved, outlet_c, self.outlet_c)
+        self._out_heat = out_heat
         return self.outlet_c
 
-    def mean_c(self) -> float:
-        """Volume-weighted mean temperature of the content."""
-        total_l = sum(volume_l for volume_l, _ in self._parcels)
-        return sum(volume_l * parcel_c for volume_l, parcel_c in self._parcels) / total_l
+    def mean_c(self) -> npt.NDArray[np.float64]:
+        """[loops] volume-weighted mean temperature of the content."""
+        mean: npt.NDArray[np.float64] = (self._in_heat - self._out_heat) / self._volume_l
+        return mean
 
-    def _append(self, volume_l: float, inlet_c: float) -> None:
-        newest_l, newest_c = self._parcels[-1]
-        if newest_l < self._smallest_l:
-            joined_l = newest_l + volume_l
-            self._parcels[-1] = (
-                joined_l,
-                (newest_l * newest_c + volume_l * inlet_c) / joined_l,
-            )
-        else:
-            self._parcels.append((volume_l, inlet_c))
+    def _append(self, volume_l: FloatArray, inlet_c: FloatArray) -> None:
+        self._in_l += volume_l
+        self._in_heat += volume_l * inlet_c
+        begun_l = self._end_l[self._row, self._newest - 1]
+        full = self._end_l[self._row, self._newest] - begun_l >= self._volume_l / _PARCELS
+        self._newest = (self._newest + full) % _SLOTS
+        self._end_l[self._row, self._newest] = self._in_l
+        self._end_heat[self._row, self._newest] = self._in_heat
+
+    def _heat_passed(self, passed_l: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """What had gone in with the first `passed_l`, straight within a parcel."""
+        while (behind := self._end_l[self._row, self._oldest] < passed_l).any():
+            self._oldest = (self._oldest + behind) % _SLOTS
+        end_l, begin_l = (self._end_l[self._row, self._oldest - back] for back in (0, 1))
+        end, begin = (self._end_heat[self._row, self._oldest - back] for back in (0, 1))
+        share = (passed_l - begin_l) / np.maximum(end_l - begin_l, 1e-12)
+        heat: npt.NDArray[np.float64] = begin + share * (end - begin)
+        return heat

@@ -97,6 +97,19 @@ class VesselSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GasSettings:
+    """Gas carried round with the coolant, by its share of the volume. All figures are estimates."""
+
+    head_loss_factor: float = 5.0
+    """Share of the pumps' head lost for each share of gas; centrifugal pumps lose their prime at
+    10..20 % of gas."""
+    film_loss_factor: float = 2.0
+    """Share by which plate resistance grows for each share of gas."""
+    noise_ratio: float = 0.3
+    """One sigma of the loss from step to step: gas comes in slugs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WeatherSettings:
     """What holds until the world says otherwise. Estimates."""
 
@@ -123,6 +136,7 @@ class PlantSettings:
     facility: FacilitySettings = field(default_factory=FacilitySettings)
     weather: WeatherSettings = field(default_factory=WeatherSettings)
     vessel: VesselSettings = field(default_factory=VesselSettings)
+    gas: GasSettings = field(default_factory=GasSettings)
     start_c: float = 35.0
     """Temperature of everything at the start."""
     longest_step_s: float = 0.25

@@ -10,7 +10,7 @@ from controller.cooling.loop import LoopControl, initial, step
 from controller.cooling.settings import CoolingSettings
 from fleet.commands import SetCooling
 from tests.controller.spoken import CDU_CALM, SLED_CALM, SpokenFleet, Wanted
-from thermal.plant.loop import LoopPlant
+from tests.thermal.plant.builders import OneLoop, make_plant
 from thermal.plant.settings import PlantSettings
 from thermal.plant.state import Actuators
 
@@ -22,13 +22,8 @@ IDLE_W, PEAK_W = 180.0, 1000.0
 class LoopBench:
     """288 chips under `controller.cooling`, one cycle a second; sensors have noise and age."""
 
-    plant: LoopPlant = field(
-        default_factory=lambda: LoopPlant(
-            replace(PlantSettings.sized(288), longest_step_s=1.0),
-            sled_of_chip=np.arange(288) // 4,
-            sleds=72,
-            rng=np.random.default_rng(7),
-        )
+    plant: OneLoop = field(
+        default_factory=lambda: make_plant(replace(PlantSettings.sized(288), longest_step_s=1.0))
     )
     settings: CoolingSettings = field(default_factory=CoolingSettings)
     fleet: SpokenFleet = field(default_factory=SpokenFleet)

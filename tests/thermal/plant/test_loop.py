@@ -3,14 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.thermal.plant.builders import COARSE, Load, make_actuators, make_plant, run
-from thermal.plant.loop import LoopPlant
-from thermal.plant.settings import PlantSettings
-from thermal.plant.state import Actuators
+from tests.thermal.plant.builders import COARSE, Load, OneLoop, make_actuators, make_plant, run
+from thermal.plant.layout import PlantLayout
+from thermal.plant.state import Actuators, Commands
 
 
-def heat_in_w(plant: LoopPlant, load: Load) -> float:
-    return (
+def heat_in_w(plant: OneLoop, load: Load) -> float:
+    return float(
         load.chip_w * len(plant.junction_c)
         + load.other_w * len(plant.sled_inlet_c)
         + plant.pump_heat_w
@@ -60,8 +59,9 @@ def test_every_flow_down_to_zero_is_stable(
     valve: float, speed: float, enabled: bool, blocked: float, dt_s: float
 ) -> None:
     plant = make_plant(chips=16)
-    plant.faults.chip_blockage_ratio[:4] = blocked
-    plant.faults.sled_blockage_ratio[1] = blocked
+    plant.strike(
+        chip_blockage_ratio=dict.fromkeys(range(4), blocked), sled_blockage_ratio={1: blocked}
+    )
     run(plant, 20.0, dt_s=0.25)
     run(
         plant,
@@ -70,7 +70,7 @@ def test_every_flow_down_to_zero_is_stable(
         actuators=make_actuators(valve, speed, enabled=enabled),
         dt_s=dt_s,
     )
-    for values in (plant.junction_c, plant.plate_c, plant.chip_outlet_c, plant.sled_outlet_c):
+    for values in (plant.junction_c, plant.plate_c, plant.coolant_c, plant.sled_outlet_c):
         assert np.isfinite(values).all()
         assert (values > 25.0).all()
         # 200 s of idle heat into still plates is the hottest that can come about.
@@ -99,21 +99,9 @@ def test_long_steps_are_cut_into_parts() -> None:
     assert one.junction_c == pytest.approx(other.junction_c, abs=1e-9)
 
 
-def test_single_precision_stays_single_and_close() -> None:
-    plant = LoopPlant(
-        PlantSettings(),
-        sled_of_chip=np.arange(288) // 4,
-        sleds=72,
-        rng=np.random.default_rng(7),
-        dtype=np.float32,
-    )
-    run(plant, 60.0)
-    assert plant.junction_c.dtype == plant.sled_outlet_c.dtype == np.float32
-    assert plant.junction_c == pytest.approx(run(make_plant(), 60.0).junction_c, abs=0.05)
-
-
 def test_wrong_sizes_and_commands_are_refused_with_one_clear_line() -> None:
     plant = make_plant(chips=8)
+    short = Actuators(valve_ratio=0.5, pump_ratio=(1.0,), pump_enabled=(True,))
     with pytest.raises(ValueError, match="8 chips and 2 sleds"):
         plant.step(
             0.25,
@@ -121,19 +109,18 @@ def test_wrong_sizes_and_commands_are_refused_with_one_clear_line() -> None:
             sled_other_liquid_w=np.zeros(2),
             actuators=make_actuators(),
         )
-    with pytest.raises(ValueError, match="2 pumps"):
+    with pytest.raises(ValueError, match="1 loops of 2 pumps"):
         plant.step(
             0.25,
             chip_power_w=np.zeros(8),
             sled_other_liquid_w=np.zeros(2),
-            actuators=Actuators(valve_ratio=0.5, pump_ratio=(1.0,), pump_enabled=(True,)),
+            actuators=short,
         )
     with pytest.raises(ValueError, match="finite"):
         make_actuators(valve_ratio=float("nan"))
-    with pytest.raises(ValueError, match=r"rows 0\.\.1"):
-        LoopPlant(
-            PlantSettings(),
-            sled_of_chip=np.array([0, 2]),
-            sleds=2,
-            rng=np.random.default_rng(1),
-        )
+    with pytest.raises(ValueError, match="same number of pumps"):
+        Commands.of([make_actuators(), short])
+    with pytest.raises(ValueError, match="without gaps"):
+        PlantLayout(sled_of_chip=np.array([0, 2]), loop_of_sled=np.array([0, 0]))
+    with pytest.raises(ValueError, match="every sled needs at least one chip"):
+        PlantLayout(sled_of_chip=np.array([0, 0]), loop_of_sled=np.array([0, 0]))

@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.thermal.plant.builders import Load, make_actuators, make_plant, run
-from thermal.plant.loop import LoopPlant
+from tests.thermal.plant.builders import Load, OneLoop, make_actuators, make_plant, run
 from thermal.plant.settings import ChipSettings, HydraulicSettings, PlantSettings
 
 # The reference gives one chip without spread, at exactly 40 C.
@@ -23,7 +22,7 @@ UNIFORM = replace(
 )
 
 
-def settled_at(supply_c: float, load: Load) -> LoopPlant:
+def settled_at(supply_c: float, load: Load) -> OneLoop:
     """A plant held at a supply temperature by a crude search over the valve."""
     plant, valve = make_plant(UNIFORM), 0.6
     for _ in range(400):
@@ -33,8 +32,8 @@ def settled_at(supply_c: float, load: Load) -> LoopPlant:
     return plant
 
 
-def hottest_after_trip(plant: LoopPlant, load: Load, seconds: float) -> Iterator[float]:
-    plant.faults.pump_tripped[:] = [True, True]
+def hottest_after_trip(plant: OneLoop, load: Load, seconds: float) -> Iterator[float]:
+    plant.strike(pump_tripped=True)
     for _ in range(round(seconds / 0.25)):
         run(plant, 0.25, load=load)
         yield float(plant.junction_c.max())
