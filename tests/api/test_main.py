@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from api.__main__ import run
 from api.client import ApiClient
-from tests.support.kafka_broker import KafkaBroker
+from isotherm.servers.kafka_broker import KafkaBroker
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from fleet.bus import Bus, InMemoryBus, Reader, Record, Start
 from fleet.bus_kafka import KafkaBus, KafkaOptions
 from fleet.errors import BusError, BusUnavailableError, ConfigurationError
 from fleet.topics import Topic
-from tests.support.kafka_broker import KafkaBroker
+from isotherm.servers.kafka_broker import KafkaBroker
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from fleet.clock import SystemClock
 from fleet.commands import SetCooling, decode_command
 from fleet.topics import COMMANDS, LIVE
 from fleet.topology import FleetMap, trn3_datacenter
+from isotherm.servers.kafka_broker import KafkaBroker
 from tests.controller.builders import make_job
 from tests.controller.fleet_voice import FleetVoice
-from tests.support.kafka_broker import KafkaBroker
 
 ROOT = Path(__file__).parents[2]
 

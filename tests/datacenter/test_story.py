@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from isotherm.servers.kafka_broker import KafkaBroker
 from tests.datacenter.embedded_site import EmbeddedSite
 from tests.datacenter.process_site import STOP_WITHIN_S, ProcessSite, alive
 from tests.datacenter.site import Receiver
 from tests.datacenter.story import tell
-from tests.support.kafka_broker import KafkaBroker
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from emulator.__main__ import app
-from tests.support.processes import end, free_ports, wait_until
+from isotherm.servers.processes import end, free_ports, wait_until
 
 SLED = "h1/us01/r2/s07"
 COMMAND = [sys.executable, "-m", "emulator"]

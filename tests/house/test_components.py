@@ -7,10 +7,15 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from playwright.sync_api import BrowserContext
 
-from tests.support import kafka_jars, processes
-from tests.support.components import REQUIRE_ALL_VARIABLE, MissingComponentError, require, required
-from tests.support.kafka_broker import KafkaBroker
-from tests.support.postgres import libpq
+from isotherm.servers import kafka_jars, processes
+from isotherm.servers.components import (
+    REQUIRE_ALL_VARIABLE,
+    MissingComponentError,
+    require,
+    required,
+)
+from isotherm.servers.kafka_broker import KafkaBroker
+from isotherm.servers.postgres import libpq
 
 SHUTDOWN_S = 20
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from isotherm.servers.kafka_jars import kafka_version
 from tests.house.tree import ROOT, configuration
-from tests.support.kafka_jars import kafka_version
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import BrowserContext, sync_playwright
 
-from tests.support.components import MissingComponentError
+from isotherm.servers.components import MissingComponentError
 
 EXECUTABLE_VARIABLE = "ISOTHERM_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

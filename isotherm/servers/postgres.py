@@ -1,6 +1,6 @@
 """A real PostgreSQL server in a temporary folder, on a free loopback port.
 
-For people: `python -m tests.support.postgres` runs one until Ctrl-C and prints its address.
+For people: `python -m isotherm.servers.postgres` runs one until Ctrl-C and prints its address.
 """
 
 import os
@@ -19,8 +19,8 @@ from typing import Self, TypedDict
 import psycopg
 from psycopg import sql
 
-from tests.support.components import MissingComponentError
-from tests.support.processes import (
+from isotherm.servers.components import MissingComponentError
+from isotherm.servers.processes import (
     StartError,
     dies_with_parent,
     end,

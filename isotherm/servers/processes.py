@@ -12,7 +12,7 @@ from typing import Protocol
 
 import typer
 
-from tests.support.components import MissingComponentError
+from isotherm.servers.components import MissingComponentError
 
 
 class StartError(Exception):
@@ -21,7 +21,8 @@ class StartError(Exception):
 
 def free_ports(count: int) -> list[int]:
     """Loopback TCP ports that nobody listens on now. Another process may still take one before
-    the caller does, so callers start again when the bind fails."""
+    the caller does, so callers start again when the bind fails.
+    """
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(s.getsockname()[1]) for s in sockets]
     for s in sockets:
@@ -31,7 +32,8 @@ def free_ports(count: int) -> list[int]:
 
 def dies_with_parent(command: list[str]) -> list[str]:
     """Lets the kernel end the child when the starting thread is gone, so that a killed test run
-    leaves no server behind. Unchanged where util-linux' setpriv is not installed."""
+    leaves no server behind. Unchanged where util-linux' setpriv is not installed.
+    """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else command
 
@@ -57,7 +59,8 @@ def end(
     process: subprocess.Popen[bytes], first: signal.Signals = signal.SIGTERM, grace_s: float = 10
 ) -> None:
     """Asks with `first`, waits `grace_s`, then kills. A stopped (SIGSTOP) process is woken, since
-    it could not answer."""
+    it could not answer.
+    """
     if process.poll() is not None:
         return
     process.send_signal(first)

@@ -21,7 +21,8 @@ class MissingComponentError(Exception):
 
 def require(component: str, reason: str) -> NoReturn:
     """Ends the running test because `component` can not be had: a skip, or with
-    `ISOTHERM_REQUIRE_ALL=1` (as in continuous integration) a failure."""
+    `ISOTHERM_REQUIRE_ALL=1` (as in continuous integration) a failure.
+    """
     line = f"{component} is missing: {reason}"
     if os.environ.get(REQUIRE_ALL_VARIABLE) == "1":
         pytest.fail(f"{line} ({REQUIRE_ALL_VARIABLE}=1 forbids skipping)", pytrace=False)

@@ -1,6 +1,6 @@
 """A real Apache Kafka broker: one KRaft node on free loopback ports, gone without a trace.
 
-For people: `python -m tests.support.kafka_broker` runs one until Ctrl-C and prints its address.
+For people: `python -m isotherm.servers.kafka_broker` runs one until Ctrl-C and prints its address.
 """
 
 import shutil
@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from tests.support.kafka_jars import RECIPE_DIR, ensure_jars, find_java
-from tests.support.processes import (
+from isotherm.servers.kafka_jars import RECIPE_DIR, ensure_jars, find_java
+from isotherm.servers.processes import (
     StartError,
     dies_with_parent,
     end,

@@ -1,7 +1,7 @@
 """Apache Kafka's published jars: resolved by Maven, cached outside the tree, checked by hash.
 
 `kafka/pom.xml` pins the versions, `kafka/jars.sha256` what the files must be. After a change of
-the versions: `python -m tests.support.kafka_jars record`.
+the versions: `python -m isotherm.servers.kafka_jars record`.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import typer
 
-from tests.support.components import MissingComponentError
+from isotherm.servers.components import MissingComponentError
 
 RECIPE_DIR = Path(__file__).parent / "kafka"
 POM = RECIPE_DIR / "pom.xml"
@@ -137,5 +137,5 @@ def record() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["record"]:
-        sys.exit("usage: python -m tests.support.kafka_jars record")
+        sys.exit("usage: python -m isotherm.servers.kafka_jars record")
     record()
