@@ -8,7 +8,7 @@ file does not give follows from the two that it does. Beyond its end a file begi
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -158,9 +158,12 @@ def _epw(lines: Sequence[str], name: str) -> WeatherTable:
 
 
 def _csv(text: str, name: str) -> WeatherTable:
-    rows = csv.DictReader(io.StringIO(text))
-    header = [column.strip() for column in rows.fieldnames or ()]
-    rows.fieldnames = header
+    lines = csv.reader(io.StringIO(text))
+    try:
+        rows = list(lines)
+    except csv.Error as error:
+        raise _unusable(name, lines.line_num, str(error)) from None
+    header = [column.strip() for column in rows[0]] if rows else []
     moisture = next((column for column in _MOISTURE if column in header), None)
     if moisture is None or not {"time", "dry_bulb_c"} <= set(header):
         raise _unusable(
@@ -169,32 +172,31 @@ def _csv(text: str, name: str) -> WeatherTable:
     at_s: list[float] = []
     dry: list[float] = []
     moist: list[float] = []
-    try:
-        for row in rows:
-            at_s.append(_seconds(row, name, rows.line_num))
-            dry.append(_number(row["dry_bulb_c"], "dry_bulb_c", name, rows.line_num))
-            moist.append(_number(row[moisture], moisture, name, rows.line_num))
-            if len(at_s) > 1 and at_s[-1] <= at_s[-2]:
-                raise _unusable(name, rows.line_num, "time is not later than in the row before")
-    except csv.Error as error:
-        raise _unusable(name, rows.line_num, str(error)) from None
+    for number, cells in enumerate(rows[1:], start=2):
+        if not cells:
+            continue
+        row = dict(zip(header, cells, strict=False))
+        at_s.append(_seconds(row.get("time", ""), name, number))
+        dry.append(_number(row.get("dry_bulb_c", ""), "dry_bulb_c", name, number))
+        moist.append(_number(row.get(moisture, ""), moisture, name, number))
+        if len(at_s) > 1 and at_s[-1] <= at_s[-2]:
+            raise _unusable(name, number, "time is not later than in the row before")
     return _table(name, np.array(at_s) - (at_s[0] if at_s else 0.0), dry, moisture, moist)
 
 
-def _seconds(row: Mapping[str, str], name: str, line: int) -> float:
-    text = (row["time"] or "").strip()
+def _seconds(text: str, name: str, line: int) -> float:
     try:
-        at = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text.strip())
         # A time without a zone counts as UTC: only differences matter.
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise _unusable(name, line, f"time is {text!r}, expected ISO 8601") from None
 
 
-def _number(text: str | None, column: str, name: str, line: int) -> float:
+def _number(text: str, column: str, name: str, line: int) -> float:
     low, high = _SPANS[column]
     try:
-        number = float(text or "")
+        number = float(text)
     except ValueError:
         number = math.nan
     if not low <= number <= high:
