@@ -51,9 +51,8 @@ class ClimateSettings:
     """Correlation time of fronts."""
     depression_k: float = 6.0
     """Dry bulb less dew point of a night."""
-    start_day: float = 196.0
-    """Day of the year at which the world begins: mid-July."""
-    start_hour: float = 6.0
+    start_s: float = 195.25 * 86_400.0
+    """Since the beginning of the year when the world begins: 06:00 on a day in mid-July."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +96,8 @@ class WeatherTable:
 def generated(settings: ClimateSettings, rng: np.random.Generator) -> WeatherTable:
     """One year by the hour: season, day, and fronts that come and go."""
     hours = np.arange(_DAYS_PER_YEAR * _HOURS_PER_DAY, dtype=np.float64)
-    hour = (settings.start_hour + hours) % _HOURS_PER_DAY
-    day = settings.start_day + (settings.start_hour + hours) / _HOURS_PER_DAY
+    since_new_year = settings.start_s / _S_PER_HOUR + hours
+    hour, day = since_new_year % _HOURS_PER_DAY, since_new_year / _HOURS_PER_DAY
     # Warmest around 20 July and at 15 h; coldest half a year and half a day away.
     season = np.cos(2.0 * np.pi * (day - 201.0) / _DAYS_PER_YEAR)
     daily = np.cos(2.0 * np.pi * (hour - 15.0) / _HOURS_PER_DAY)

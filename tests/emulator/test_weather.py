@@ -109,7 +109,7 @@ def test_the_generated_year_is_that_of_its_seed() -> None:
 
 
 def test_afternoons_are_warmer_than_nights_and_july_than_january() -> None:
-    table, start_h = year(3), ClimateSettings().start_hour
+    table, start_h = year(3), ClimateSettings().start_s / HOUR_S % 24
     days = range(365)
 
     def mean_c(hour: float, chosen: range = days) -> float:
