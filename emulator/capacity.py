@@ -117,8 +117,8 @@ def refuse_impossible(loop_id: str, heat_w: float, capacity: Capacity) -> None:
         raise ConfigurationError(
             f"{loop_id}: its chips and sleds can give {heat_w / 1e3:.0f} kW to the"
             f" {capacity.medium}, but full flow ({capacity.flow_lpm:.0f} l/min of {carrier})"
-            f" carries at most {capacity.heat_w / 1e3:.0f} kW from {capacity.return_c:.0f} C down to"
-            f" {capacity.sink_c:.1f} C; give it fewer or cooler chips, or a larger loop"
+            f" carries at most {capacity.heat_w / 1e3:.0f} kW from {capacity.return_c:.0f} C down"
+            f" to {capacity.sink_c:.1f} C; give it fewer or cooler chips, or a larger loop"
         )
 
 
