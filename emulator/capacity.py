@@ -4,9 +4,15 @@ A hall whose chips could draw more is refused when it is built: no valve, pump o
 would hold it, so whatever came of it would be the mistake of its description.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from emulator import plant_parts
+from emulator.plant_parts import ReturnLimits
+from emulator.skus import FleetSkus
+from emulator.weather import OutdoorAir
 from fleet.errors import ConfigurationError
+from fleet.topology import FleetMap, LoopKind
 from thermal import coil, facility, heat_exchanger, pump
 from thermal.coil import CoilSettings
 from thermal.coolant import WATER_W_PER_K_PER_LPM, w_per_k, w_per_k_per_lpm
@@ -14,14 +20,6 @@ from thermal.facility import FacilitySettings
 from thermal.manifold import SystemCurve
 from thermal.plant.air_settings import AirRowSettings
 from thermal.plant.settings import PlantSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReturnLimits:
-    """Warmest return that hardware is built for."""
-
-    coolant_return_c: float
-    air_return_c: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +34,34 @@ class Capacity:
     return_c: float
     medium: str
     """What returns to be cooled."""
+
+
+def check_hall(
+    fleet_map: FleetMap,
+    skus: FleetSkus,
+    plants: Sequence[PlantSettings],
+    *,
+    warmest: OutdoorAir,
+) -> None:
+    """ConfigurationError for the first loop that can not carry its heat in the `warmest` air."""
+    limits = plant_parts.return_limits()
+    air = {"dry_bulb_c": warmest.dry_bulb_c, "wet_bulb_c": warmest.wet_bulb_c}
+    board_w = skus.sleds.cpu_w + skus.sleds.nitro_w + skus.sleds.switch_w
+    for loop, kind in enumerate(fleet_map.kind_of_loop):
+        chips, sleds = fleet_map.chips_in_loop(loop), fleet_map.sleds_in_loop(loop)
+        chip_w, other_w = float(skus.chips.tdp_w[chips].sum()), board_w[sleds]
+        if kind is LoopKind.AIR:
+            row, heat_w = plant_parts.air_row(), chip_w + float(other_w.sum())
+            capacity = air_row(row, limits, handler_share=heat_w / row.handler_w, **air)
+        else:
+            heat_w = chip_w + float(skus.sleds.other_liquid_ratio[sleds] @ other_w)
+            if kind is LoopKind.LIQUID_TO_LIQUID:
+                capacity = liquid_to_liquid(plants[loop], limits, **air)
+            else:
+                plates = int(skus.chip_column(lambda chip: chip.cold_plates)[chips].sum())
+                cooler, hall_c = plant_parts.in_row_coil(plates), plant_parts.hall().air_c
+                capacity = liquid_to_air(plants[loop], cooler, limits, hall_air_c=hall_c)
+        refuse_impossible(fleet_map.loop_ids[loop], heat_w, capacity)
 
 
 def liquid_to_liquid(

@@ -6,7 +6,9 @@ from itertools import count
 import numpy as np
 import structlog
 
+from emulator import plant_parts
 from emulator.breakdowns import Breakdowns
+from emulator.capacity import check_hall
 from emulator.cdu import CduSettings, Firmware
 from emulator.chip import ChipBank
 from emulator.fabric import Fabric
@@ -29,6 +31,7 @@ from emulator.serving.services import Serving, Work
 from emulator.serving.traffic import GeneratedTraffic, TraceTraffic, Traffic, read_trace
 from emulator.skus import FleetSkus
 from emulator.sled import SledPower, sled_power, vcpu_busy_ratio
+from emulator.weather import WeatherTable, generated, hall_weather, read
 from emulator.workload import WorkloadEngine
 from fleet.clock import Clock
 from fleet.errors import ConfigurationError
@@ -73,9 +76,13 @@ class World:
         plant_rng, product_rng, ecc_rng, traffic_rng, sensor_rng, chance_rng = rng.spawn(6)
         self._sensors: Sensors = sensors if sensors is not None else FleetSensors(sensor_rng)
         self._panel = Panel(fleet_map, self._sensors, self.skus)
+        self._weather = _weather_source(options, rng.spawn(1)[0])
+        plants = plant_parts.liquid_loops(fleet_map, self.skus, options.rejection)
+        check_hall(fleet_map, self.skus, plants, warmest=self._weather.warmest())
         self.loops = CoolingLoops(
             fleet_map,
             plant_rng,
+            settings=plants,
             longest_step_s=options.longest_plant_step_s,
             firmware=firmware,
         )
@@ -97,11 +104,7 @@ class World:
         self.serving = Serving(
             fleet_map,
             self.skus,
-            BatchLimits(
-                max_batch=options.max_batch,
-                prefill_tokens=options.prefill_tokens,
-                max_waiting=options.max_waiting,
-            ),
+            _batch_limits(options),
             _traffic_source(options, traffic_rng),
         )
         self._backlog = Backlog(self.skus.chips, peak_flop_per_s=options.emulated_peak_flop_per_s)
@@ -113,6 +116,8 @@ class World:
         self._powered = np.ones(fleet_map.sleds, dtype=np.bool_)
         self._vcpu_ratio = self.skus.sleds.vcpu_idle_ratio
         self._spilled_l = np.zeros(fleet_map.sleds)
+        self.outdoor = self._weather.at(0.0)
+        """Outdoor air of this moment."""
         self.broken = self._book.columns(0.0)
         """What is broken at this moment."""
         self._sled_power = self._draw_sleds()
@@ -187,6 +192,8 @@ class World:
 
     def _cool(self, dt_s: float) -> None:
         self._sled_power = self._draw_sleds()
+        self.outdoor = self._weather.at(self.now_s)
+        self.loops.expose(hall_weather(plant_parts.hall(), self.outdoor))
         self.loops.step(
             dt_s,
             chip_power_w=self.chips.power_w,
@@ -289,6 +296,18 @@ def _check_kinds(fleet_map: FleetMap) -> None:
     for loop_id, kind in zip(fleet_map.loop_ids, fleet_map.kind_of_loop, strict=True):
         if kind is not LoopKind.LIQUID_TO_LIQUID:
             raise ConfigurationError(f"{loop_id}: a loop of kind {kind} can not be emulated yet")
+
+
+def _batch_limits(options: EmulatorOptions) -> BatchLimits:
+    return BatchLimits(
+        max_batch=options.max_batch,
+        prefill_tokens=options.prefill_tokens,
+        max_waiting=options.max_waiting,
+    )
+
+
+def _weather_source(options: EmulatorOptions, rng: np.random.Generator) -> WeatherTable:
+    return read(options.weather) if options.weather else generated(options.climate, rng)
 
 
 def _traffic_source(options: EmulatorOptions, rng: np.random.Generator) -> Callable[[], Traffic]:

@@ -13,7 +13,7 @@ from thermal.arrays import FloatArray
 from thermal.plant.layout import PlantLayout
 from thermal.plant.liquid import LiquidPlant
 from thermal.plant.settings import PlantSettings
-from thermal.plant.state import Commands, PlantFaults
+from thermal.plant.state import Commands, PlantFaults, Weather
 
 CHIP_STATE = ("junction_c", "hbm_c")
 SLED_STATE = ("sled_inlet_c", "sled_outlet_c", "sled_flow_lpm")
@@ -27,18 +27,16 @@ class CoolingLoops:
         fleet_map: FleetMap,
         rng: np.random.Generator,
         *,
+        settings: Sequence[PlantSettings],
         longest_step_s: float,
         firmware: Callable[[int], CduFirmware],
     ) -> None:
-        """`firmware` builds that of one CDU from its number of pumps."""
+        """`settings` of each loop; `firmware` builds that of one CDU from its number of pumps."""
         layout = PlantLayout(
             sled_of_chip=fleet_map.sled_of_chip, loop_of_sled=fleet_map.loop_of_sled
         )
         self.plant = LiquidPlant(
-            [
-                replace(PlantSettings.sized(chips), longest_step_s=longest_step_s)
-                for chips in layout.chips_of_loop.tolist()
-            ],
+            [replace(loop, longest_step_s=longest_step_s) for loop in settings],
             layout=layout,
             rng=rng,
         )
@@ -46,6 +44,10 @@ class CoolingLoops:
         self.firmware = [firmware(self.pumps) for _ in range(layout.loops)]
         self.requests = [CduRequests(pump_ratio=(0.8,) * self.pumps) for _ in range(layout.loops)]
         self._broken: FaultColumns | None = None
+
+    def expose(self, weather: Weather) -> None:
+        """Set the outdoor and hall air that acts on every loop."""
+        self.plant.weather = weather
 
     def break_parts(self, broken: FaultColumns) -> None:
         """Set the faults of every loop to exactly what is in force."""

@@ -8,7 +8,9 @@ from pathlib import Path
 from emulator.breakdowns import BreakdownSettings
 from emulator.hbm.registers import Overflow
 from emulator.hbm.settings import HbmSettings, published_rates
+from emulator.weather import ClimateSettings
 from fleet.errors import ConfigurationError
+from thermal.facility import HeatRejection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +20,12 @@ class EmulatorOptions:
     seed: int = 0
     trace: Path | None = None
     """Azure LLM 2023 CSV, plain or gzip; None: the built-in generator."""
+    weather: Path | None = None
+    """EPW or CSV (see `emulator.weather`), begun anew at its end; None: the generator."""
+    climate: ClimateSettings = field(default_factory=ClimateSettings)
+    """Of the generator."""
+    rejection: HeatRejection = HeatRejection.TOWER
+    """What cools the facility water of liquid-cooled loops."""
     load_ratio: float = 0.5
     """Arrivals, of the capacity of the replicas that run."""
     emulated_peak_flop_per_s: float = 50e6
@@ -54,8 +62,9 @@ class EmulatorOptions:
             finite = not isinstance(value, float) or math.isfinite(value)
             if not (finite and ok(value)):
                 raise ConfigurationError(f"emulator option {name} = {value}: expected {want}")
-        if self.trace is not None and not self.trace.is_file():
-            raise ConfigurationError(f"emulator option trace = {self.trace}: no such file")
+        for name, path in (("trace", self.trace), ("weather", self.weather)):
+            if path is not None and not path.is_file():
+                raise ConfigurationError(f"emulator option {name} = {path}: no such file")
 
 
 _CHECKS: tuple[tuple[str, Callable[[float], bool], str], ...] = (

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from emulator.sensing import SensorFault, SensorFaultKind
+from emulator.sourced import load
 from fleet.metrics import BY_NAME
 from thermal.arrays import FloatArray
 
@@ -39,63 +40,15 @@ class SensorData:
     resolution: float = 0.0
 
 
-def _flow(range_lpm: float) -> SensorData:
-    """Vortex or ultrasonic meter: 1..2 % of reading, blind below 5 % of range, 1 s lag."""
-    return SensorData(
-        lag_s=1.0,
-        noise_ratio=0.01,
-        bias_ratio=0.005,
-        blind_below=0.05 * range_lpm,
-        resolution=0.1 if range_lpm > 100.0 else 0.01,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorSettings:
+    """The settings file of sensors."""
+
+    metrics: Mapping[str, SensorData]
 
 
-def _pressure(full_scale_kpa: float) -> SensorData:
-    """0.5 % of full scale, of which most is steady (estimate)."""
-    return SensorData(
-        lag_s=0.2,
-        noise=0.0005 * full_scale_kpa,
-        bias=0.002 * full_scale_kpa,
-        resolution=0.1,
-    )
-
-
-# Resistance thermometer in a well: lag 3..8 s, noise 0.05 K, bias 0.1..0.3 K (all estimates), and
-# the 0.1 K resolution of a vendor's CDU firmware.
-_RTD: Final = SensorData(lag_s=3.0, noise=0.05, bias=0.15, drift_per_day=0.0005, resolution=0.1)
-# Die sensor: lag below 0.1 s, offset of 2..3 K at the most, 1 K resolution (estimates).
-_DIE: Final = SensorData(lag_s=0.1, noise=0.2, bias=1.0, resolution=1.0)
-# Power over PMBus: about 1 % of reading (estimate).
-_WATTS: Final = SensorData(lag_s=0.2, noise_ratio=0.003, bias_ratio=0.005, resolution=1.0)
-
-SENSOR_DATA: Final[Mapping[str, SensorData]] = {
-    "junction_c": _DIE,
-    "hbm_c": _DIE,
-    "power_w": _WATTS,
-    "sled_power_w": _WATTS,
-    "pump_power_w": _WATTS,
-    "inlet_c": _RTD,
-    "outlet_c": _RTD,
-    "supply_c": _RTD,
-    "return_c": _RTD,
-    "primary_supply_c": _RTD,
-    "primary_return_c": _RTD,
-    "hall_air_c": SensorData(lag_s=20.0, noise=0.05, bias=0.15, resolution=0.1),
-    # From humidity +-2 % and temperature +-0.3 K: dew point +-0.6 K.
-    "dew_point_c": SensorData(lag_s=20.0, noise=0.05, bias=0.3, resolution=0.1),
-    "coolant_flow_lpm": _flow(12.0),
-    "secondary_flow_lpm": _flow(1_000.0),
-    "primary_flow_lpm": _flow(1_000.0),
-    "secondary_dp_kpa": _pressure(400.0),
-    "supply_pressure_kpa": _pressure(600.0),
-    # Computed by the CDU from its own flow and temperatures.
-    "heat_removed_w": SensorData(lag_s=3.0, noise_ratio=0.01, bias_ratio=0.01, resolution=100.0),
-    "valve_ratio": SensorData(noise=0.001, bias=0.002, resolution=0.001),
-    "pump_speed_ratio": SensorData(resolution=0.001),
-    "reservoir_level_ratio": SensorData(lag_s=2.0, noise=0.002, resolution=0.01),
-}
-"""Figures from cooling practice where a comment says so; the rest are estimates. Full scales are
-those of a 360 kW loop of 288 chips."""
+SENSOR_DATA: Final = load("emulator.plant_parts", "sensors.yaml", SensorSettings).metrics
+"""By metric; what is not named shows the truth."""
 
 
 class FleetSensors:

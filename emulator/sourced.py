@@ -135,10 +135,11 @@ class _Reader:
 
     def _field(self, node: yaml.Node, key: str, hint: Any) -> Any:
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            return self.dataclass(node, hint)
         if origin is Mapping:
             return {k: self._field(v, k, arguments[1]) for k, v in self._pairs(node, "names")}
+        for section in (hint, *arguments):  # a section, or `section | None`
+            if dataclasses.is_dataclass(section) and isinstance(section, type):
+                return self.dataclass(node, section)
         return self._leaf(node, key, hint)
 
     def _leaf(self, node: yaml.Node, key: str, hint: Any) -> Any:

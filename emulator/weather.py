@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
 from fleet.errors import ConfigurationError
 from thermal.arrays import FloatArray
 from thermal.humidity import dew_point_c, humidity_ratio, wet_bulb_c
+from thermal.plant.state import Weather
 
 _S_PER_HOUR: Final = 3_600.0
 _HOURS_PER_DAY: Final = 24
@@ -64,12 +65,26 @@ class OutdoorAir:
     dew_point_c: float
 
 
-class Outdoors(Protocol):
-    """A source of weather."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HallSettings:
+    """Air that the hall's own plant keeps."""
 
-    def at(self, now_s: float) -> OutdoorAir:
-        """At seconds since the world began, >= 0."""
-        ...
+    air_c: float
+    driest_c: float
+    """Dew point below which air is humidified ..."""
+    wettest_c: float
+    """... and above which it is dried."""
+
+
+def hall_weather(settings: HallSettings, outdoor: OutdoorAir) -> Weather:
+    """What acts on the plant: outdoor air, and the hall air that takes its moisture from it."""
+    dew_c = min(max(outdoor.dew_point_c, settings.driest_c), settings.wettest_c)
+    return Weather(
+        dry_bulb_c=outdoor.dry_bulb_c,
+        wet_bulb_c=outdoor.wet_bulb_c,
+        hall_air_c=settings.air_c,
+        hall_humidity_ratio=float(humidity_ratio(settings.air_c, dew_c)),
+    )
 
 
 class WeatherTable:
@@ -88,8 +103,14 @@ class WeatherTable:
         return len(self._at_s)
 
     def at(self, now_s: float) -> OutdoorAir:
+        """At seconds since the world began, >= 0."""
         within_s = math.fmod(now_s, self._span_s)
         dry, wet, dew = (float(np.interp(within_s, self._at_s, c)) for c in self._columns)
+        return OutdoorAir(dry_bulb_c=dry, wet_bulb_c=wet, dew_point_c=dew)
+
+    def warmest(self) -> OutdoorAir:
+        """The highest of each, whenever that is."""
+        dry, wet, dew = (float(column.max()) for column in self._columns)
         return OutdoorAir(dry_bulb_c=dry, wet_bulb_c=wet, dew_point_c=dew)
 
 

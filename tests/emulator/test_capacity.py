@@ -2,13 +2,13 @@ import pytest
 
 from emulator.capacity import (
     Capacity,
-    ReturnLimits,
     air_row,
     full_flow_lpm,
     liquid_to_air,
     liquid_to_liquid,
     refuse_impossible,
 )
+from emulator.plant_parts import ReturnLimits
 from fleet.errors import ConfigurationError
 from thermal.coil import CoilSettings
 from thermal.plant.air_settings import AirRowSettings

@@ -41,7 +41,7 @@ def test_an_idle_hall_draws_idle_power_and_is_cooled_to_its_set_point() -> None:
 def test_work_becomes_watts_and_watts_become_coolant_temperature() -> None:
     hall = busy_hall(sleds=36)
     idle = hall.world.sled_readings(0)
-    hall.run(60)
+    hall.run(150)  # the loop has settled
 
     sled, cdu = hall.world.sled_readings(0), hall.world.cdu_readings(0)
     chip_w = sum(

@@ -31,6 +31,7 @@ class PartSettings:
     mass_kg: float
     plate: PlateSettings
     sensors: Mapping[str, PlateSettings]
+    spare: PlateSettings | None = None
 
     def __post_init__(self) -> None:
         if self.mass_kg <= 0.0:
@@ -68,6 +69,12 @@ def test_names_of_a_mapping_are_free() -> None:
     inner = PLATE.replace("  ", "    ")
     text = GOOD.replace("sensors: {}", f"sensors:\n  front:\n{inner}")
     assert set(sourced.parse(text, "part.yaml", PartSettings).sensors) == {"front"}
+
+
+def test_a_section_that_may_be_absent_is_read_where_it_is_not() -> None:
+    part = sourced.parse(GOOD + "spare:\n" + PLATE, "part.yaml", PartSettings)
+    assert part.spare == part.plate
+    assert sourced.parse(GOOD, "part.yaml", PartSettings).spare is None
 
 
 @pytest.mark.parametrize(

@@ -144,24 +144,27 @@ class PlantSettings:
 
     @classmethod
     def sized(cls, chips: int) -> Self:
-        """Settings for another number of 1 kW chips: flows, UA, volumes and pumps in proportion."""
-        base, scale = cls(), chips / DEFAULT_CHIPS
+        """The defaults for another number of 1 kW chips."""
+        return cls().scaled(chips / DEFAULT_CHIPS)
+
+    def scaled(self, factor: float) -> Self:
+        """For `factor` times the heat: flows, UA, volumes and pumps in proportion."""
         exchanger = replace(
-            base.exchanger,
-            ua_w_per_k=base.exchanger.ua_w_per_k * scale,
-            hot_nominal_lpm=base.exchanger.hot_nominal_lpm * scale,
-            cold_nominal_lpm=base.exchanger.cold_nominal_lpm * scale,
+            self.exchanger,
+            ua_w_per_k=self.exchanger.ua_w_per_k * factor,
+            hot_nominal_lpm=self.exchanger.hot_nominal_lpm * factor,
+            cold_nominal_lpm=self.exchanger.cold_nominal_lpm * factor,
         )
         vessel = replace(
-            base.vessel,
-            volume_l=base.vessel.volume_l * scale,
-            gas_l=base.vessel.gas_l * scale,
+            self.vessel,
+            volume_l=self.vessel.volume_l * factor,
+            gas_l=self.vessel.gas_l * factor,
         )
         return replace(
-            base,
+            self,
             exchanger=exchanger,
             vessel=vessel,
-            pipes=replace(base.pipes, header_l=base.pipes.header_l * scale),
-            pump=replace(base.pump, runout_lpm=base.pump.runout_lpm * scale),
-            drive=replace(base.drive, rated_w=base.drive.rated_w * scale),
+            pipes=replace(self.pipes, header_l=self.pipes.header_l * factor),
+            pump=replace(self.pump, runout_lpm=self.pump.runout_lpm * factor),
+            drive=replace(self.drive, rated_w=self.drive.rated_w * factor),
         )
