@@ -10,10 +10,13 @@ import httpx
 import structlog
 import typer
 
+from emulator.app_server import listen
 from emulator.devices.catalogue import Devices
 from emulator.devices.over_modbus import ModbusServer
-from emulator.endpoints import EmulatorServer, listen
+from emulator.endpoints import EmulatorServer
 from emulator.options import EmulatorOptions
+from emulator.recording.replay import Replay
+from emulator.recording.serve import serve_replay
 from emulator.runtime import EmulatorRuntime
 from fleet.clock import SystemClock
 from fleet.errors import ConfigurationError, IsothermError
@@ -95,6 +98,34 @@ def serve(
             server.stop()
             modbus.stop()
             runtime.stop()
+
+
+@app.command()
+def replay(
+    directory: Annotated[Path, typer.Argument(help="A recording: the folder of its manifest.")],
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")
+    ] = DEFAULT_PORT,
+    speed: Annotated[float, typer.Option(help="Over the pace of the recording.")] = 1.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin anew at the end.")] = False,
+) -> None:
+    """Answer for the devices of a recording, with the bytes that they said."""
+    try:
+        if not 0.0 < speed <= 1e6:
+            raise ConfigurationError(f"--speed {speed:g} is not above 0 and up to 1e6")
+        recording = Replay(directory)
+        with listen(port) as listener:
+            serve_replay(
+                recording,
+                SystemClock(),
+                listener=listener,
+                stop=_stop_on_signal(),
+                speed_factor=speed,
+                loop=loop,
+            )
+    except IsothermError as error:
+        typer.echo(f"isotherm-emulator: {error}", err=True)
+        raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
 
 
 @app.command("neuron-monitor")

@@ -3,16 +3,14 @@
 Loopback only: whoever reaches the port may switch sleds off.
 """
 
-import errno
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import unquote
 
 import msgspec
-import uvicorn
 
+from emulator.app_server import AppServer
 from emulator.datacenter import World
 from emulator.devices.answer import Answer
 from emulator.devices.catalogue import Devices
@@ -31,13 +29,8 @@ from emulator.devices.over_http import (
 from emulator.faults.catalogue import usual_course
 from emulator.faults.fault import Fault
 from emulator.faults.kinds import CourseKind, FaultKind
-from fleet.errors import ConfigurationError, IsothermError, UnknownIdError
+from fleet.errors import ConfigurationError, UnknownIdError
 from fleet.topology import Cooling, FleetMap
-
-HOST: Final = "127.0.0.1"
-START_WITHIN_S: Final = 5.0
-STOP_WITHIN_S: Final = 4.0
-_GRACE_S: Final = 2
 
 
 class _FaultBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,10 +160,9 @@ class EmulatorApp:
         return Answer(status=204)
 
 
-class EmulatorServer:
-    """Serves a world in a thread of its own, between `start` and `stop`.
-
-    `port` 0 takes a free one; `port` says which after `start`. `alive` answers `/livez`.
+class EmulatorServer(AppServer):
+    """Serves a world. `alive` answers `/livez`; `modbus` lists where CDUs speak Modbus, `host:port`
+    by id.
     """
 
     def __init__(
@@ -183,98 +175,8 @@ class EmulatorServer:
         listener: socket.socket | None = None,
         modbus: Mapping[str, str] | None = None,
     ) -> None:
-        """`modbus` lists where CDUs speak Modbus, `host:port` by id."""
-        self.port = port
-        self._app = EmulatorApp(world, devices, alive, modbus or {})
-        self._listener = listener
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
-
-    def start(self) -> None:
-        """Returns when it answers. Raises ConfigurationError when the port can not be had."""
-        if self._thread is not None:
-            raise RuntimeError("the endpoints are already served; stop them before")
-        listener, self._listener = self._listener or listen(self.port), None
-        self.port = int(listener.getsockname()[1])
-        self._server = _Server(_config(self._app))
-        self._thread = threading.Thread(
-            target=_serve, args=(self._server, listener), name="emulator-http", daemon=True
-        )
-        self._thread.start()
-        self._server.settled.wait(START_WITHIN_S)
-        if not self._server.started:
-            self.stop()
-            raise IsothermError(f"the emulator at {self.url} did not start; its log says why")
-
-    def stop(self) -> bool:
-        """End streams and connections; False when the thread did not end within 5 s."""
-        server, thread = self._server, self._thread
-        if server is None or thread is None:
-            return True
-        self._app.stop()
-        server.should_exit = True
-        thread.join(STOP_WITHIN_S)
-        if thread.is_alive():
-            server.force_exit = True
-            thread.join(1.0)
-        self._server = self._thread = None
-        return not thread.is_alive()
-
-
-def listen(port: int) -> socket.socket:
-    """A socket that listens on loopback; ConfigurationError in one line when it can not."""
-    if not 0 <= port <= 65_535:
-        raise ConfigurationError(f"can not listen on port {port}: ports are 0 to 65535")
-    try:
-        listener = socket.create_server((HOST, port), backlog=512)
-        # Connections inherit it. asyncio sets it only on sockets that name their protocol, and
-        # without it a reader's delayed acknowledgement holds up each answer for 40 ms.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno == errno.EADDRINUSE:
-            reason = "the port is in use; choose another, or 0 for any free one"
-        raise ConfigurationError(f"can not listen on {HOST} port {port}: {reason}") from error
-
-
-class _Server(uvicorn.Server):
-    """Tells when it has started or failed to, so that nobody has to poll."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.settled = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.settled.set()
-
-
-def _config(app: EmulatorApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_config=None,  # the process has set up its own logging
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        ws="none",
-        lifespan="off",
-        timeout_keep_alive=30,  # agents ask every second on connections that they keep
-        timeout_graceful_shutdown=_GRACE_S,
-    )
-
-
-def _serve(server: _Server, listener: socket.socket) -> None:
-    try:
-        server.run(sockets=[listener])
-    finally:
-        server.settled.set()  # also when it could not start
-        listener.close()
+        app = EmulatorApp(world, devices, alive, modbus or {})
+        super().__init__(app, port=port, listener=listener)
 
 
 def _json(document: object) -> Answer:

@@ -7,14 +7,13 @@ serialisation by a framework would cost more than the devices do.
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from emulator.devices.answer import Answer
-from emulator.devices.catalogue import Devices
-from emulator.devices.neuron_monitor import NeuronMonitor
 from fleet.errors import DeviceError, UnknownIdError
+from fleet.topology import FleetMap
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -29,10 +28,33 @@ _NDJSON: Final = ("content-type", "application/x-ndjson")
 _PREFIX: Final = "/devices/"
 
 
+class Answering(Protocol):
+    """A device that is asked over HTTP."""
+
+    def handle(self, method: str, target: str, body: bytes | None = None) -> Answer: ...
+
+
+class Lines(Protocol):
+    """A stream of neuron-monitor reports."""
+
+    def read_lines(self) -> list[bytes]: ...
+
+
+class DeviceSource(Protocol):
+    """Devices by id, those of a world or those of a recording; each raises UnknownIdError."""
+
+    @property
+    def fleet_map(self) -> FleetMap: ...
+    def sled_bmc(self, sled_id: str) -> Answering: ...
+    def sled_runtime(self, sled_id: str) -> Answering: ...
+    def neuron_monitor(self, sled_id: str) -> Lines: ...
+    def cdu(self, cdu_id: str) -> Answering: ...
+
+
 class DeviceApp:
     """ASGI app for paths under `/devices/`. Streams end when `stop` was called."""
 
-    def __init__(self, devices: Devices) -> None:
+    def __init__(self, devices: DeviceSource) -> None:
         self._devices = devices
         self._stopping = False
 
@@ -89,7 +111,7 @@ class DeviceApp:
         await _start(send, 200, (_NDJSON, ("cache-control", "no-store")))
         await self._pump(monitor, receive, send)
 
-    async def _pump(self, monitor: NeuronMonitor, receive: Receive, send: Send) -> None:
+    async def _pump(self, monitor: Lines, receive: Receive, send: Send) -> None:
         """Lines as they come, until the reader leaves or the process stops."""
         await receive()
         gone = asyncio.ensure_future(receive())

@@ -3,19 +3,29 @@
 import asyncio
 import threading
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from emulator.devices.cdu_modbus import CduModbus, RefusedError
+from emulator.devices.cdu_modbus import RefusedError
 from fleet.errors import ConfigurationError, DeviceError, IsothermError
+from fleet.register_map import RegisterMap
 
 HOST: Final = "127.0.0.1"
 _WITHIN_S: Final = 5.0
 _REGISTER_FUNCTIONS: Final = frozenset({3, 4, 6, 16})
 """Of Modbus: read holding, read input, write one, write several; the device has no coils."""
+
+
+class RegisterDevice(Protocol):
+    """A CDU's registers, of a world or of a recording; RefusedError for what it does not take."""
+
+    @property
+    def map(self) -> RegisterMap: ...
+    def read_registers(self, address: int, count: int) -> list[int]: ...
+    def write_registers(self, address: int, words: list[int]) -> None: ...
 
 
 class ModbusServer:
@@ -24,7 +34,7 @@ class ModbusServer:
     `first_port` 0 takes free ones, else the CDUs stand at ascending ports from there.
     """
 
-    def __init__(self, devices: Mapping[str, CduModbus], *, first_port: int = 0) -> None:
+    def __init__(self, devices: Mapping[str, RegisterDevice], *, first_port: int = 0) -> None:
         self._devices = dict(devices)
         self._first_port = first_port
         self.ports: dict[str, int] = {}
@@ -92,7 +102,7 @@ def _port(server: ModbusTcpServer) -> int:
     return int(listener.sockets[0].getsockname()[1])
 
 
-def _sim_devices(device: CduModbus) -> list[SimDevice]:
+def _sim_devices(device: RegisterDevice) -> list[SimDevice]:
     """The registers of the map, whose words are asked for when they are read; and nobody at every
     other unit id.
     """

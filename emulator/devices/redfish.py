@@ -82,6 +82,10 @@ class RedfishService:
                 self._nodes.update({member.path: member for member in node.members})
 
     @property
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(self._nodes.values())
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """Of every resource, without action targets."""
         return tuple(p for p, node in self._nodes.items() if not isinstance(node, Action))

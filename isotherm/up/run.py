@@ -12,7 +12,8 @@ from api.app import create_app
 from api.client import ApiClient
 from api.server import ApiServer
 from controller.store import Store
-from emulator.endpoints import EmulatorServer, listen
+from emulator.app_server import listen
+from emulator.endpoints import EmulatorServer
 from fleet.bus_kafka import KafkaBus, KafkaOptions
 from fleet.clock import Clock
 from fleet.errors import IsothermError

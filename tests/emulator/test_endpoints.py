@@ -6,9 +6,10 @@ import httpx
 import numpy as np
 import pytest
 
+from emulator.app_server import listen
 from emulator.datacenter import World
 from emulator.devices.catalogue import Devices
-from emulator.endpoints import EmulatorServer, listen
+from emulator.endpoints import EmulatorServer
 from emulator.options import EmulatorOptions
 from fleet.clock import ManualClock
 from fleet.errors import ConfigurationError, UnknownIdError

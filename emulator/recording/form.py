@@ -1,0 +1,110 @@
+"""The form of a recording: a folder with `manifest.json` and one stream of lines a device.
+
+A stream is JSON, one object a line, compressed by zstd. A line holds what a device said after one
+step: `s` (emulated seconds), and of what changed since the line before
+`get` (bodies by Redfish path), `lines` (of neuron-monitor) or `words` (Modbus registers by first
+address). Bodies and lines are the exact bytes, as UTF-8.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from fleet.errors import ConfigurationError
+from fleet.topology import (
+    CoolingLoop,
+    Datacenter,
+    Generation,
+    LoopKind,
+    UltraServer,
+)
+
+VERSION: Final = 1
+MANIFEST: Final = "manifest.json"
+TRUTH: Final = "truth.jsonl.zst"
+
+
+class DeviceKind(StrEnum):
+    SLED = "sled"  # neuron-monitor and the BMC of a sled
+    CDU = "cdu"  # a CDU that speaks Redfish
+    MODBUS = "modbus"  # a CDU that speaks Modbus
+
+
+class RecordedLoop(msgspec.Struct, frozen=True, kw_only=True):
+    """A cooling loop as the manifest describes it; UltraServers are pairs of id and generation."""
+
+    id: str
+    cdu_id: str
+    kind: LoopKind
+    ultraservers: list[tuple[str, Generation]]
+
+
+class RecordedDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """One device: the file of its stream, relative to the folder."""
+
+    kind: DeviceKind
+    file: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recording is of. `ticks` is None while it is being written, or was cut short."""
+
+    version: int
+    hall: str
+    loops: list[RecordedLoop]
+    devices: dict[str, RecordedDevice]
+    seed: int | None = None
+    ticks: int | None = None
+
+
+class RecordedTick(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of a device's stream."""
+
+    s: float
+    get: dict[str, str] = {}
+    lines: list[str] = []
+    words: dict[int, list[int]] = {}
+
+
+def described(datacenter: Datacenter) -> list[RecordedLoop]:
+    return [
+        RecordedLoop(
+            id=loop.id,
+            cdu_id=loop.cdu_id,
+            kind=loop.kind,
+            ultraservers=[(us.id, us.generation) for us in loop.ultraservers],
+        )
+        for loop in datacenter.loops
+    ]
+
+
+def rebuilt(manifest: Manifest) -> Datacenter:
+    """ConfigurationError for a description that is no hall."""
+    return Datacenter(
+        hall=manifest.hall,
+        loops=tuple(
+            CoolingLoop(
+                id=loop.id,
+                cdu_id=loop.cdu_id,
+                kind=loop.kind,
+                ultraservers=tuple(
+                    UltraServer(id=us_id, generation=generation)
+                    for us_id, generation in loop.ultraservers
+                ),
+            )
+            for loop in manifest.loops
+        ),
+    )
+
+
+def decode_manifest(data: bytes, where: str) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"recording {where}: {error}") from error
+    if manifest.version != VERSION:
+        raise ConfigurationError(
+            f"recording {where}: version {manifest.version}; this program reads {VERSION}"
+        )
+    return manifest
