@@ -77,7 +77,7 @@ def serve_replay(
 ) -> None:
     """Answer for the recorded devices until `stop`, or until the recording ends without `loop`.
 
-    `speed_factor` 2 is twice as fast as it was recorded. ConfigurationError for a damaged recording.
+    `speed_factor` is over the pace of the recording. ConfigurationError for a damaged one.
     """
     modbus = ModbusServer(replay.modbus)
     modbus.start()
