@@ -3,7 +3,7 @@
 A stream is JSON, one object a line, compressed by zstd. A line holds what a device said after one
 step: `s` (emulated seconds), and of what changed since the line before
 `get` (bodies by Redfish path), `lines` (of neuron-monitor) or `words` (Modbus registers by first
-address). Bodies and lines are the exact bytes, as UTF-8.
+address); or `silent`, when it did not answer. Bodies and lines are the exact bytes, as UTF-8.
 """
 
 from enum import StrEnum
@@ -65,6 +65,7 @@ class RecordedTick(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     get: dict[str, str] = {}
     lines: list[str] = []
     words: dict[int, list[int]] = {}
+    silent: bool = False
 
 
 def described(datacenter: Datacenter) -> list[RecordedLoop]:

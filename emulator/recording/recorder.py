@@ -10,8 +10,10 @@ import zstandard
 
 from emulator.devices.catalogue import Devices
 from emulator.devices.cdu_modbus import CduModbus
+from emulator.devices.cdu_redfish import CduRedfish
 from emulator.devices.neuron_monitor import NeuronMonitor
 from emulator.devices.redfish import Collection, RedfishService
+from emulator.devices.sled_bmc import SledBmc
 from emulator.recording.form import (
     MANIFEST,
     TRUTH,
@@ -22,7 +24,7 @@ from emulator.recording.form import (
     RecordedTick,
     described,
 )
-from fleet.errors import ConfigurationError
+from fleet.errors import ConfigurationError, DeviceError
 from fleet.topology import FleetMap, LoopKind
 
 EXPAND: Final = "?$expand=*($levels=1)"
@@ -137,34 +139,37 @@ class _Source:
         device_id: str,
         kind: DeviceKind,
         *,
-        service: RedfishService | None = None,
+        bmc: SledBmc | CduRedfish | None = None,
         monitor: NeuronMonitor | None = None,
         registers: CduModbus | None = None,
     ) -> None:
         self.id = device_id
         self.kind = kind
         self.file = f"{kind}/{device_id.replace('/', '-')}.jsonl.zst"
-        self._service = service
-        self._paths = () if service is None else tuple(_targets(service))
+        self._bmc = bmc
+        self._paths = () if bmc is None else tuple(_targets(bmc.service))
         self._monitor = monitor
         self._registers = registers
         self._said: dict[str, object] = {}
 
     def say(self, now_s: float) -> RecordedTick:
         lines = [] if self._monitor is None else self._monitor.read_lines()
-        return RecordedTick(
-            s=now_s,
-            get=self._bodies(),
-            lines=[line.decode() for line in lines],
-            words=self._words(),
-        )
+        try:
+            return RecordedTick(
+                s=now_s,
+                get=self._bodies(),
+                lines=[line.decode() for line in lines],
+                words=self._words(),
+            )
+        except DeviceError:  # cut off
+            return RecordedTick(s=now_s, silent=True)
 
     def _bodies(self) -> dict[str, str]:
-        if self._service is None:
+        if self._bmc is None:
             return {}
         bodies = {}
         for path in self._paths:
-            body = self._service.request("GET", path)[1]
+            body = self._bmc.request("GET", path)[1]
             if self._said.get(path) != body:
                 self._said[path] = body
                 bodies[path] = body.decode()
@@ -203,7 +208,7 @@ def _sled_sources(devices: Devices, fleet_map: FleetMap) -> Iterable[_Source]:
         yield _Source(
             sled_id,
             DeviceKind.SLED,
-            service=devices.sled_bmc(sled_id).service,
+            bmc=devices.sled_bmc(sled_id),
             monitor=devices.neuron_monitor(sled_id),
         )
 
@@ -211,7 +216,7 @@ def _sled_sources(devices: Devices, fleet_map: FleetMap) -> Iterable[_Source]:
 def _cdu_sources(devices: Devices, fleet_map: FleetMap) -> Iterable[_Source]:
     for cdu_id, kind in zip(fleet_map.cdu_ids, fleet_map.kind_of_loop, strict=True):
         if kind is LoopKind.LIQUID_TO_LIQUID:
-            yield _Source(cdu_id, DeviceKind.CDU, service=devices.cdu(cdu_id).service)
+            yield _Source(cdu_id, DeviceKind.CDU, bmc=devices.cdu(cdu_id))
         elif kind is LoopKind.LIQUID_TO_AIR:
             yield _Source(cdu_id, DeviceKind.MODBUS, registers=devices.modbus[cdu_id])
 

@@ -21,7 +21,7 @@ from emulator.recording.form import (
     rebuilt,
 )
 from emulator.recording.recorder import EXPAND
-from fleet.errors import ConfigurationError, UnknownIdError
+from fleet.errors import ConfigurationError, DeviceError, UnknownIdError
 from fleet.register_map import RegisterMap
 from fleet.topology import FleetMap
 
@@ -138,9 +138,11 @@ class _Recorded:
         self._words: dict[int, int] = {}
         self._lines: deque[tuple[int, bytes]] = deque(maxlen=_KEPT_LINES)
         self._count = 0
+        self._silent = False
 
     def take(self, tick: RecordedTick) -> None:
         with self._turn:
+            self._silent = tick.silent
             for path, body in tick.get.items():
                 self._take_body(path, body.encode())
             for address, words in tick.words.items():
@@ -162,6 +164,8 @@ class _Recorded:
         return answer.status, answer.body
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:  # noqa: ARG002 - the seam's shape
+        """DeviceError where the device did not answer."""
+        self._check_answers()
         path, question, query = target.partition("?")
         path = path.rstrip("/")
         if method == "POST":
@@ -174,14 +178,20 @@ class _Recorded:
         return Answer(status=200, body=found)
 
     def read_registers(self, address: int, count: int) -> list[int]:
+        self._check_answers()
         with self._turn:
             words = [self._words.get(at) for at in range(address, address + count)]
         if None in words:
             raise RefusedError(ILLEGAL_ADDRESS, f"{self.id}: nothing recorded at {address}")
         return [word for word in words if word is not None]
 
-    def write_registers(self, address: int, words: list[int]) -> None:
+    def write_registers(self, address: int, words: list[int]) -> None:  # noqa: ARG002 - the seam's shape
         """Taken, and changes nothing."""
+        self._check_answers()
+
+    def _check_answers(self) -> None:
+        if self._silent:
+            raise DeviceError(f"{self.id} did not answer when this was recorded")
 
     def lines_after(self, count: int) -> tuple[int, list[bytes]]:
         with self._turn:

@@ -153,6 +153,27 @@ def test_what_was_not_recorded_is_an_error(made: Made) -> None:
         replay.cdu(AIR_CDU)
 
 
+def test_a_device_that_is_cut_off_is_silent_in_the_replay_too(tmp_path: Path) -> None:
+    hall = MixedHall()
+    with_devices = Devices(hall, ManualClock())
+    recorder = Recorder(tmp_path / "cut", hall, with_devices)
+    for answers in (True, False, True):
+        hall.pass_time(1.0)
+        hall.change_sled(answers=answers)
+        hall.change_cdu(answers=answers)
+        recorder.tick()
+    recorder.close()
+    replay = Replay(tmp_path / "cut")
+    before = get(replay.sled_bmc(SLED), SENSORS)
+    assert replay.step()
+    with pytest.raises(DeviceError, match="did not answer"):
+        replay.sled_bmc(SLED).request("GET", SENSORS)
+    with pytest.raises(DeviceError, match="did not answer"):
+        replay.modbus[AIR_CDU].read_registers(36_864, 1)
+    assert replay.step()
+    assert get(replay.sled_bmc(SLED), SENSORS) == before
+
+
 def test_the_manifest_tells_the_fleet_and_the_seed(made: Made) -> None:
     manifest = json.loads((made.directory / "manifest.json").read_text())
     assert (manifest["version"], manifest["seed"], manifest["ticks"]) == (1, 7, STEPS)
