@@ -28,7 +28,7 @@ class ScenarioRun:
     def __init__(
         self, scenario: Scenario, *, seed: int | None = None, record: Path | None = None
     ) -> None:
-        """`seed` None: the scenario's own. `record`: a folder to write to, which must be new."""
+        """`seed` None: the scenario's own. `record`: a folder that holds no recording yet."""
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         self.clock = ManualClock()
@@ -46,7 +46,9 @@ class ScenarioRun:
         for fault in self.faults:
             self.world.inject(fault)
         self._recorder = (
-            None if record is None else ScenarioRecorder(record, self.world, scenario, self.seed)
+            None
+            if record is None
+            else ScenarioRecorder(record, self.world, scenario, clock=self.clock, seed=self.seed)
         )
 
     @property

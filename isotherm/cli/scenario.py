@@ -36,7 +36,7 @@ def run(
     ] = "max",
     seed: Annotated[int | None, typer.Option(min=0, help="None: the scenario's own.")] = None,
     record: Annotated[
-        Path | None, typer.Option(help="Write telemetry and truth into this new folder.")
+        Path | None, typer.Option(help="Write telemetry and truth into this folder.")
     ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Draw the run: a file that ends in .html or .png.")

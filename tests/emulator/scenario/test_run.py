@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import zstandard
 
+from emulator.devices.catalogue import Devices
 from emulator.faults.catalogue import catalogue
 from emulator.faults.course import Course
+from emulator.recording.replay import Replay
 from emulator.scenario.library import find_scenario, known_scenarios
 from emulator.scenario.placing import shifts_of
 from emulator.scenario.read import read_scenario
@@ -84,9 +86,22 @@ def test_load_jobs_and_faults_come_at_their_times(tmp_path: Path) -> None:
     assert trip.end_s == made.world.now_s
 
 
-def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="it is there already"):
-        ScenarioRun(small(tmp_path), record=tmp_path)
+def test_a_recording_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    finished(small(tmp_path), record=tmp_path / "record")
+    with pytest.raises(ConfigurationError, match="there is one already"):
+        ScenarioRun(small(tmp_path), record=tmp_path / "record")
+
+
+def test_a_recording_is_served_as_devices_again(tmp_path: Path) -> None:
+    made = finished(small(tmp_path), record=tmp_path / "record")
+    replay = Replay(tmp_path / "record")
+    while replay.step():
+        pass
+
+    path = "/redfish/v1/ThermalEquipment/CDUs/1"
+    now = Devices(made.world, made.clock).cdu("h1/cdu01").request("GET", path)
+    assert replay.now_s == 20.0
+    assert replay.cdu("h1/cdu01").request("GET", path) == now
 
 
 def test_a_gang_without_room_is_refused_with_line_and_numbers(tmp_path: Path) -> None:
