@@ -1,8 +1,9 @@
 """Scenario files, checked key by key."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from emulator.faults.catalogue import FaultSpec, catalogue, usual_course
 from emulator.faults.course import Course
@@ -18,6 +19,7 @@ from emulator.scenario.scenario import (
     Scenario,
 )
 from emulator.scenario.section import Section
+from emulator.weather import ClimateSettings
 from fleet.errors import ConfigurationError
 from fleet.topology import (
     FANOUTS,
@@ -37,6 +39,15 @@ _OPTIONS: Final[Mapping[str, tuple[float, float, str]]] = {
     "longest_plant_step_s": (0.01, 1.0, "s"),
 }
 """Options of the emulator that a scenario may set, with span and unit."""
+_CLIMATE: Final[Mapping[str, tuple[float, float, str]]] = {
+    "mean_c": (-40.0, 45.0, "C"),
+    "season_k": (0.0, 40.0, "K"),
+    "day_k": (0.0, 25.0, "K"),
+    "front_k": (0.0, 15.0, "K"),
+    "depression_k": (0.0, 40.0, "K"),
+    "start_s": (0.0, LONGEST_S, "s of the year"),
+}
+"""Of the weather's generator, with span and unit."""
 
 
 def read_scenario(file: Path) -> Scenario:
@@ -63,12 +74,24 @@ def read_scenario(file: Path) -> Scenario:
     return scenario
 
 
-def _options(top: Section) -> dict[str, float]:
+def _options(top: Section) -> dict[str, Any]:
     section = top.section("options")
     given = {name: section.number_or_none(name, *span) for name, span in _OPTIONS.items()}
     section.end()
     given["step_s"] = top.number("step_s", 0.05, 5.0, "s", 1.0)
-    return {name: value for name, value in given.items() if value is not None}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return options | _weather(top.section("weather"))
+
+
+def _weather(section: Section) -> dict[str, Any]:
+    """A file, or the generator's climate."""
+    file = section.file_at("file")
+    given = {name: section.number_or_none(name, *span) for name, span in _CLIMATE.items()}
+    section.end()
+    changed = {name: value for name, value in given.items() if value is not None}
+    if file is not None and changed:
+        raise section.error("file", f"give a file or {', '.join(changed)}, not both")
+    return {"weather": file, "climate": replace(ClimateSettings(), **changed)}
 
 
 def _datacenter(section: Section) -> Datacenter:

@@ -68,6 +68,8 @@ def test_a_scenario_says_everything_of_its_run(tmp_path: Path) -> None:
         ("start_s: 8", "start_s: -8", "19: faults[1].start_s: -8: expected 0 to"),
         ("faults:\n", "faults: none\nx:\n", "17: faults: 'none': expected a list"),
         ("name: small", "- small", "not YAML"),
+        ("seed: 5", "weather: {mean_c: 99}", "3: weather.mean_c: 99: expected -40 to 45 C"),
+        ("seed: 5", "weather: {file: no.epw}", "no.epw: no such file"),
     ],
 )
 def test_what_can_not_be_used_is_told_with_its_line(
@@ -101,6 +103,14 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_bytes(b"name: a\ndescription: \xff\xfe")
     assert "2: not UTF-8" in refusal(path)
+
+
+def test_weather_is_of_a_file_or_of_a_climate(tmp_path: Path) -> None:
+    warm = small(tmp_path, changed=("seed: 5", "weather: {mean_c: 24}"))
+    assert warm.options["climate"].mean_c == 24.0
+    written(tmp_path, "time,dry_bulb_c,dew_point_c\n", "july.csv")
+    filed = small(tmp_path, changed=("seed: 5", "weather: {file: july.csv}"))
+    assert filed.options["weather"] == tmp_path / "july.csv"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)

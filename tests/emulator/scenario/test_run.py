@@ -116,6 +116,12 @@ def test_a_gang_without_room_is_refused_with_line_and_numbers(tmp_path: Path) ->
         ScenarioRun(scenario)
 
 
+def test_a_hall_that_no_flow_can_cool_is_refused_with_file_and_numbers(tmp_path: Path) -> None:
+    scenario = small(tmp_path, changed=("seed: 5", "weather: {mean_c: 45, depression_k: 0}"))
+    with pytest.raises(ConfigurationError, match=r"scenario\.yaml: .*h1/loop01.* kW"):
+        ScenarioRun(scenario)
+
+
 def test_a_place_that_is_not_there_is_refused_with_its_line(tmp_path: Path) -> None:
     scenario = small(tmp_path, changed=("h1/cdu01#1", "h1/cdu09#1"))
     with pytest.raises(ConfigurationError, match="yaml:19: pump_trip: unknown cdu 'h1/cdu09'"):
