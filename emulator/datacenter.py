@@ -27,8 +27,10 @@ from emulator.sensing import CduFirmware, Sensors
 from emulator.sensors import FleetSensors
 from emulator.serving.backlog import Backlog
 from emulator.serving.replica import BatchLimits
+from emulator.serving.report import ServingReport
 from emulator.serving.services import Serving, Work
-from emulator.serving.traffic import GeneratedTraffic, TraceTraffic, Traffic, read_trace
+from emulator.serving.trace import read_trace
+from emulator.serving.traffic import Arrivals, GeneratedTraffic, Replay, Scaled, TraceTraffic
 from emulator.skus import FleetSkus
 from emulator.sled import SledPower, sled_power, vcpu_busy_ratio
 from emulator.weather import WeatherTable, generated, hall_weather, read
@@ -105,7 +107,8 @@ class World:
             fleet_map,
             self.skus,
             _batch_limits(options),
-            _traffic_source(options, traffic_rng),
+            _arrivals_source(options, traffic_rng),
+            self.fabric,
         )
         self._backlog = Backlog(self.skus.chips, peak_flop_per_s=options.emulated_peak_flop_per_s)
         self._book = FaultBook(fleet_map, pumps=self.loops.pumps)
@@ -121,6 +124,7 @@ class World:
         self.broken = self._book.columns(0.0)
         """What is broken at this moment."""
         self._sled_power = self._draw_sleds()
+        self._chip_j = self._plant_j = 0.0
         self._publish(0.0)
         self._settle()
 
@@ -133,6 +137,7 @@ class World:
         work = self._serve(dt_s)  #          3. requests arrive and are served by replicas
         self._execute(work, dt_s)  #         4. real products run; what ran becomes watts
         self._cool(dt_s)  #                  5. heat meets plates, coolant, CDU, facility water
+        self._meter(dt_s)
         self._wear(dt_s)  #                  6. memory errors, breakdowns
         self.now_s += dt_s
         self._publish(dt_s)  #               7. sensors look; readings are replaced
@@ -202,6 +207,14 @@ class World:
             now_monotonic_s=self._clock.monotonic_s(),
         )
 
+    def _meter(self, dt_s: float) -> None:
+        """Energy of chips, and of all that the hall and its heat rejection take."""
+        chip_w, plant_w = float(self.chips.power_w.sum()), float(self._sled_power.total_w.sum())
+        plant_w += float(self.loops.column("pump_power_w").sum())
+        plant_w += float(self.loops.scalars("facility_power_w").sum())
+        self._chip_j += chip_w * dt_s
+        self._plant_j += plant_w * dt_s
+
     def _wear(self, dt_s: float) -> None:
         failed = self._memory.step(
             dt_s,
@@ -231,6 +244,15 @@ class World:
         cdus = self._panel.cdus(self.loops, self.loops.requests, self._spilled_l, at_unix_ns, dt_s)
         self._sled_readings = sleds_as_reached(sleds, self.broken)
         self._cdu_readings = cdus_as_reached(cdus, self.broken)
+
+    def serving_report(self, model: str | None = None) -> ServingReport:
+        """Of one model, or of all; energy is that of the whole hall since the world began."""
+        return self.serving.report(
+            chip_j=self._chip_j,
+            plant_j=self._plant_j,
+            prices=self.options.prices,
+            model=model,
+        )
 
     # --- what devices use --------------------------------------------------------------------
 
@@ -303,6 +325,7 @@ def _batch_limits(options: EmulatorOptions) -> BatchLimits:
         max_batch=options.max_batch,
         prefill_tokens=options.prefill_tokens,
         max_waiting=options.max_waiting,
+        block_tokens=options.kv_block_tokens,
     )
 
 
@@ -310,13 +333,15 @@ def _weather_source(options: EmulatorOptions, rng: np.random.Generator) -> Weath
     return read(options.weather) if options.weather else generated(options.climate, rng)
 
 
-def _traffic_source(options: EmulatorOptions, rng: np.random.Generator) -> Callable[[], Traffic]:
-    """Builds one stream a model; streams of one trace begin at different places in it."""
+def _arrivals_source(options: EmulatorOptions, rng: np.random.Generator) -> Callable[[], Arrivals]:
+    """Builds the arrivals of one model; streams of one trace begin at different places in it."""
     if options.trace is None:
-        return lambda: GeneratedTraffic(rng.spawn(1)[0])
+        return lambda: Scaled(GeneratedTraffic(rng.spawn(1)[0]))
     table = read_trace(options.trace)
     warning = table.warning(options.trace)
     if warning:
         _log.warning("trace_rows_left_out", detail=warning)
+    if options.replay:
+        return lambda: Replay(table, speed_ratio=options.replay_speed_ratio)
     starts = (0.618 * number % 1.0 for number in count())
-    return lambda: TraceTraffic(table, start_ratio=next(starts))
+    return lambda: Scaled(TraceTraffic(table, start_ratio=next(starts)))

@@ -1,8 +1,20 @@
 """Transformer shapes, and the FLOP and bytes that serving them takes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
+
+
+class Precision(StrEnum):
+    FP8 = "fp8"  # weights, cache and products of 8 bits; MXFP4 runs at the same rate
+    BF16 = "bf16"  # 16 bits throughout
+
+
+class Role(StrEnum):
+    SERVE = "serve"  # prompts and answers on the same chips
+    PREFILL = "prefill"  # prompts only; the cache moves on
+    DECODE = "decode"  # answers only, from a cache that was moved here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +41,7 @@ class ModelShape:
     windowed_ratio: float = 0.0
     """Share of layers that attend to the last `window` tokens only."""
     window: int = 0
+    precision: Precision = Precision.FP8
 
     @property
     def attention_weights(self) -> float:
@@ -67,26 +80,53 @@ class ModelShape:
 
     @property
     def context_flop(self) -> float:
-        """Attention of one token over one token of context."""
-        return 4.0 * self.layers * self.heads * self.head_dim * (1.0 - self.windowed_ratio)
+        """Attention of one token over one token of context, in the layers that see all of it."""
+        return self._attended_flop * (1.0 - self.windowed_ratio)
+
+    @property
+    def window_flop(self) -> float:
+        """The same in the layers that see the window only."""
+        return self._attended_flop * self.windowed_ratio
+
+    @property
+    def _attended_flop(self) -> float:
+        return 4.0 * self.layers * self.heads * self.head_dim
 
     @property
     def context_bytes(self) -> float:
-        """KV cache of one token, all layers; windowed layers are left out of reads."""
+        """KV cache of one token, all layers."""
         return 2.0 * self.layers * self.kv_heads * self.head_dim * self.kv_bytes
 
     @property
     def context_read_bytes(self) -> float:
+        """Read of one token of context by the layers that see all of it."""
         return self.context_bytes * (1.0 - self.windowed_ratio)
 
-    def touched_bytes(self, tokens: float) -> float:
-        """Weights read by one pass of `tokens`: of E experts, E (1 - (1 - k/E)^tokens)."""
+    @property
+    def window_read_bytes(self) -> float:
+        """The same by the layers that see the window only."""
+        return self.context_bytes * self.windowed_ratio
+
+    @property
+    def rank_weights(self) -> float:
+        """Read by every data-parallel rank of attention: attention and the logits' matrix."""
+        return self.layers * self.attention_weights + self.vocabulary * self.hidden
+
+    def experts_touched(self, tokens: float) -> float:
+        """Of each layer, by one pass of `tokens`: E (1 - (1 - k/E)^tokens)."""
         if self.experts == 1:
-            touched = 1.0
-        else:
-            touched = self.experts * (1.0 - (1.0 - self.top_k / self.experts) ** tokens)
-        layer = self.attention_weights + touched * self.expert_weights
-        return (self.layers * layer + self.vocabulary * self.hidden) * self.weight_bytes
+            return 1.0
+        missed: float = (1.0 - self.top_k / self.experts) ** tokens
+        return self.experts * (1.0 - missed)
+
+    def touched_bytes(self, tokens: float, ranks: int = 1) -> float:
+        """Weights read by one pass of `tokens` in a group of so many ranks of attention."""
+        experts = self.layers * self.experts_touched(tokens) * self.expert_weights
+        return (ranks * self.rank_weights + experts) * self.weight_bytes
+
+    def at_bf16(self) -> "ModelShape":
+        """The model with weights and cache of 16 bits."""
+        return replace(self, weight_bytes=2.0, kv_bytes=2.0, precision=Precision.BF16)
 
 
 def _shapes(*shapes: ModelShape) -> dict[str, ModelShape]:
@@ -153,3 +193,11 @@ MODELS: Final[Mapping[str, ModelShape]] = _shapes(
         vocabulary=151_936,
     ),
 )
+
+
+SERVED: Final[Mapping[str, tuple[ModelShape, Role]]] = {
+    name + suffix: (shape, role)
+    for name, shape in MODELS.items()
+    for suffix, role in (("", Role.SERVE), (":prefill", Role.PREFILL), (":decode", Role.DECODE))
+}
+"""What a job's model text asks for: `llama-3-70b`, or a role of it as `llama-3-70b:decode`."""

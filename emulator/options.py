@@ -8,6 +8,7 @@ from pathlib import Path
 from emulator.breakdowns import BreakdownSettings
 from emulator.hbm.registers import Overflow
 from emulator.hbm.settings import HbmSettings, published_rates
+from emulator.serving.report import PriceSettings
 from emulator.weather import ClimateSettings
 from fleet.errors import ConfigurationError
 from thermal.facility import HeatRejection
@@ -19,7 +20,12 @@ class EmulatorOptions:
 
     seed: int = 0
     trace: Path | None = None
-    """Azure LLM 2023 CSV, plain or gzip; None: the built-in generator."""
+    """Azure LLM 2023 CSV or Mooncake JSON lines, plain or gzip; None: the built-in generator."""
+    replay: bool = False
+    """Each model serves every request of the trace once, at its own time, instead of a loop of it
+    at the wanted load."""
+    replay_speed_ratio: float = 1.0
+    """Of the trace's own time: 2 replays it in half the time."""
     weather: Path | None = None
     """EPW or CSV (see `emulator.weather`), begun anew at its end; None: the generator."""
     climate: ClimateSettings = field(default_factory=ClimateSettings)
@@ -38,6 +44,9 @@ class EmulatorOptions:
     """Prompt tokens of one prefill pass, unless one prompt alone is longer."""
     max_waiting: int = 512
     """Requests that wait at one replica before more are refused."""
+    kv_block_tokens: int = 128
+    """Tokens of a block of KV cache."""
+    prices: PriceSettings = field(default_factory=PriceSettings)
     step_s: float = 1.0
     """Emulated seconds of one step."""
     longest_plant_step_s: float = 0.25
@@ -65,6 +74,8 @@ class EmulatorOptions:
         for name, path in (("trace", self.trace), ("weather", self.weather)):
             if path is not None and not path.is_file():
                 raise ConfigurationError(f"emulator option {name} = {path}: no such file")
+        if self.replay and self.trace is None:
+            raise ConfigurationError("emulator option replay: expected a trace to replay")
 
 
 _CHECKS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
@@ -75,6 +86,8 @@ _CHECKS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("max_batch", lambda v: 1 <= v <= 4096, "1 to 4096"),
     ("prefill_tokens", lambda v: 128 <= v <= 1_000_000, "128 to 1,000,000"),
     ("max_waiting", lambda v: 1 <= v <= 1_000_000, "1 to 1,000,000"),
+    ("replay_speed_ratio", lambda v: 0.001 <= v <= 1000, "0.001 to 1000"),
+    ("kv_block_tokens", lambda v: v >= 16 and 512 % v == 0, "a divisor of 512 from 16 on"),
     ("step_s", lambda v: 0.05 <= v <= 5, "0.05 to 5 s"),
     ("settle_s", lambda v: 0 <= v <= 3600, "0 to 3600 s"),
     ("reload_s", lambda v: 0 <= v <= 3600, "0 to 3600 s"),

@@ -9,7 +9,7 @@ import msgspec
 from emulator.devices.answer import Answer
 from emulator.devices.view import WorldView
 from emulator.faults.reach import check_answers
-from emulator.models import MODELS
+from emulator.models import SERVED
 from emulator.readings import JobSpec, RunningJob
 
 JOBS: Final = "/v1/jobs"
@@ -120,7 +120,7 @@ class SledRuntime:
 
     def _checked(self, job_id: str, share: _Share) -> JobSpec:
         for wrong, detail in (
-            (share.model not in MODELS, f"unknown model {share.model}; known: {_names()}"),
+            (share.model not in SERVED, f"unknown model {share.model}; known: {_names()}"),
             (not share.chips, "chips is empty"),
             (len(set(share.chips)) != len(share.chips), "chips names a chip twice"),
             (
@@ -211,7 +211,7 @@ def _not_allowed(method: str, path: str, allow: str) -> Answer:
 
 
 def _names() -> str:
-    return ", ".join(sorted(MODELS))
+    return ", ".join(sorted(SERVED))
 
 
 _decoder: Final = msgspec.json.Decoder(_Share)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from emulator.faults.catalogue import FaultSpec, catalogue, usual_course
 from emulator.faults.course import Course
 from emulator.faults.kinds import CourseKind, FaultKind
-from emulator.models import MODELS
+from emulator.models import SERVED
 from emulator.scenario.document import read_document
 from emulator.scenario.scenario import (
     FaultPlan,
@@ -134,7 +134,7 @@ def _load(section: Section) -> LoadCourse:
 
 
 def _jobs(section: Section) -> list[JobPlan]:
-    model = section.one_of("model", MODELS)
+    model = section.one_of("model", SERVED)
     name = section.text("name", model)
     count = section.count("count", 1, 100_000, 1)
     chips = section.count("chips", 1, 100_000)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from emulator.readings import PERCENTILES, JobPhase, JobSpec, RunningJob
 from emulator.serving.replica import Replica
+from emulator.serving.request import COLUMNS, columns_of
 from fleet.topology import FleetMap
 
 _KEPT_REQUESTS = 512
@@ -71,10 +72,10 @@ class JobRun:
         executions = sum(count for _, count in replica.steps)
         for sled in sleds:
             self._executions[sled] += executions
-        done = replica.completions
-        if done:
+        if replica.completions:
+            done = columns_of(replica.completions)
             self._requests[sleds[0]] += len(done)
-            self._keep(np.array([(item.ttft_s, item.tpot_s) for item in done]))
+            self._keep(done[:, [COLUMNS["ttft_s"], COLUMNS["tpot_s"]]])
 
     def end_span(self) -> None:
         self._phase = self._phase_now()

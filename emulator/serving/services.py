@@ -1,22 +1,33 @@
 """Jobs become replicas, replicas serve requests, and serving becomes work for chips."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from heapq import heapify, heapreplace
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.models import MODELS
+from emulator.models import SERVED, ModelShape
 from emulator.readings import JobSpec, RunningJob
 from emulator.serving.job_run import JobRun, assemble
-from emulator.serving.replica import BatchLimits, Replica, Request
+from emulator.serving.latency import Durations
+from emulator.serving.replica import BatchLimits, Replica
+from emulator.serving.report import PERCENTS, PriceSettings, Quantiles, ServingReport, Spent
 from emulator.serving.roofline import StepCost
-from emulator.serving.traffic import Traffic, draw
-from emulator.skus import FleetSkus
+from emulator.serving.service import Server, Service
+from emulator.serving.tally import Tally
+from emulator.serving.traffic import Arrivals
+from emulator.skus import FleetSkus, SkuSettings
 from emulator.workload import ProductShape, product_shape
-from fleet.topology import FleetMap
+from fleet.topology import FleetMap, IntArray
 from thermal.arrays import BoolArray, FloatArray
+
+
+class Collectives(Protocol):
+    """The fabric between the chips of a group, as it is at this moment."""
+
+    def collective_bytes_per_s(self, chips: IntArray) -> float:
+        """What each chip of the group can move in a collective; 0.0: cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,27 +49,6 @@ class Work:
         )
 
 
-@dataclass(slots=True, kw_only=True)
-class Server:
-    """A replica and the chips it runs on."""
-
-    run: JobRun
-    replica: Replica
-    chips: NDArray[np.intp]
-    sleds: tuple[int, ...]
-    capacity_per_s: float
-    alive: bool = True
-
-
-@dataclass(slots=True, kw_only=True)
-class Service:
-    """All replicas of one model behind one queue-balancing front, with a stream of its own."""
-
-    traffic: Traffic
-    servers: list[Server] = field(default_factory=list)
-    refused_total: int = 0
-
-
 class Serving:
     """All jobs of the hall. `reconcile`, then `serve`, once a step."""
 
@@ -67,17 +57,22 @@ class Serving:
         fleet_map: FleetMap,
         skus: FleetSkus,
         limits: BatchLimits,
-        new_traffic: Callable[[], Traffic],
+        new_arrivals: Callable[[], Arrivals],
+        collectives: Collectives | None = None,
     ) -> None:
+        """Without `collectives` every group has the links of its chips for itself."""
         self._fleet_map = fleet_map
         self._skus = skus
         self._limits = limits
-        self._new_traffic = new_traffic
+        self._new_arrivals = new_arrivals
+        self._collectives = collectives
         self._runs: dict[tuple[str, int], JobRun] = {}
         self._services: dict[str, Service] = {}
         self._servers: list[Server] = []
         self._costs: dict[tuple[str, int, int], StepCost] = {}
         self._runs_of_sled: dict[int, list[JobRun]] = {}
+        self._span_s = 0.0
+        self._chip_s = 0.0
 
     def reconcile(self, wanted: Sequence[Mapping[str, JobSpec]], now_s: float) -> bool:
         """Take what each sled was told to run; whether any chip's work changed."""
@@ -91,6 +86,9 @@ class Serving:
         self._runs = runs
         if len(kept) == len(self._servers) and not started:
             return False
+        for server in self._servers:
+            if runs.get(server.run.key) is not server.run:
+                self._services[server.shape.name].retire(server)
         self._servers = kept
         for run in started:
             self._servers += self._build(run, now_s)
@@ -100,7 +98,7 @@ class Serving:
     def shapes(self) -> dict[int, ProductShape]:
         """Chips in use and the products they execute."""
         return {
-            int(chip): product_shape(MODELS[server.run.model], len(server.chips))
+            int(chip): product_shape(server.shape, len(server.chips))
             for server in self._servers
             for chip in server.chips
         }
@@ -117,17 +115,15 @@ class Serving:
         """Bring in requests and advance every replica; a gang runs at its slowest chip."""
         for server in self._servers:
             server.replica.start_span()
-            if server.alive and not usable[server.chips].all():
-                server.alive = False
-                server.run.fail(server.replica.drop_all())
+            self._look_at_chips(server, speed_ratio, usable)
         for service in self._services.values():
-            self._arrive(service, start_s, dt_s, load_ratio)
+            service.serve(start_s, start_s + dt_s, load_ratio)
         work = Work.none(self._fleet_map.chips)
         for server in self._servers:
-            if server.alive:
-                slowest = float(speed_ratio[server.chips].min())
-                server.replica.advance(start_s + dt_s, slowest)
+            if server.serves:
                 _add_work(work, server)
+                self._chip_s += len(server.chips) * dt_s
+        self._span_s += dt_s
         self._account()
         return work
 
@@ -139,19 +135,21 @@ class Serving:
             server.replica.hold_until(end_s + float(lost_s[server.chips].max()))
 
     def interrupt(self, failed: BoolArray, until_s: float) -> None:
-        """Replicas with a failed chip [chips] lose their requests and load their model again."""
+        """Replicas with a failed chip [chips] load their model again; their requests go back to the
+        queue.
+        """
         if not failed.any():
             return
         for server in self._servers:
             if server.alive and failed[server.chips].any():
-                server.run.fail(server.replica.drop_all())
+                self._fail(server)
                 server.replica.hold_until(until_s)
 
     def used_bytes(self) -> NDArray[np.int64]:
-        """HBM held on each chip: weights and KV cache."""
+        """Memory held on each chip: weights and KV cache."""
         used = np.zeros(self._fleet_map.chips, dtype=np.int64)
         for server in self._servers:
-            stored = MODELS[server.run.model].stored_bytes + server.replica.cached_bytes
+            stored = server.stored_bytes + server.replica.cached_bytes
             used[server.chips] = int(stored / len(server.chips))
         return used
 
@@ -161,49 +159,106 @@ class Serving:
     @property
     def capacity_per_s(self) -> float:
         """Requests a second that the running replicas can serve."""
-        return sum(server.capacity_per_s for server in self._servers if server.alive)
+        return sum(service.capacity_per_s for service in self._services.values())
 
     @property
     def queued(self) -> int:
         """Requests that wait or run, in the whole hall."""
-        return sum(server.replica.queue_length for server in self._servers)
+        return sum(service.unfinished for service in self._services.values())
 
     @property
     def refused_total(self) -> int:
-        return sum(service.refused_total for service in self._services.values())
+        return sum(service.tally.refused for service in self._services.values())
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """That were ever served."""
+        return tuple(self._services)
+
+    def answered(self, model: str) -> NDArray[np.float64]:
+        """[completions, fields of Completion] of the last span, of a model that is served."""
+        return self._services[model].answered
+
+    def report(
+        self,
+        *,
+        chip_j: float,
+        plant_j: float,
+        prices: PriceSettings | None = None,
+        model: str | None = None,
+    ) -> ServingReport:
+        """Of one model, or of all. Energy and chip time are those of the whole hall."""
+        tally, unfinished = Tally(), 0
+        for name, service in self._services.items():
+            if model in (None, name):
+                tally.take(service.tally)
+                unfinished += service.unfinished
+        return ServingReport(
+            arrived=tally.arrived,
+            completed=tally.completed,
+            refused=tally.refused,
+            retries=tally.retries,
+            unfinished=unfinished,
+            prompt_tokens=tally.prompt_tokens,
+            output_tokens=tally.output_tokens,
+            hit_tokens=tally.hit_tokens,
+            looked_up_tokens=tally.looked_up_tokens,
+            moved_cache_bytes=tally.moved_cache_bytes,
+            ttft=_quantiles(tally.ttft),
+            tpot=_quantiles(tally.tpot),
+            queue=_quantiles(tally.queue),
+            latency=_quantiles(tally.latency),
+            span_s=self._span_s,
+            spent=Spent(chip_j=chip_j, plant_j=plant_j, chip_s=self._chip_s),
+            prices=prices or PriceSettings(),
+        )
 
     def _build(self, run: JobRun, now_s: float) -> list[Server]:
+        found = SERVED.get(run.model)
+        if found is None:
+            return []
+        shape, role = found
         built: list[Server] = []
         for chips in run.groups():
-            cost = self._cost(run.model, chips)
+            cost = self._cost(shape, chips)
             if cost is None:
                 continue
-            service = self._services.get(run.model)
+            service = self._services.get(shape.name)
             if service is None:
-                service = self._services[run.model] = Service(traffic=self._new_traffic())
-            stream = service.traffic
+                service = self._services[shape.name] = Service(arrivals=self._new_arrivals())
+            link_bytes_per_s = self._link_bytes_per_s(np.array(chips, dtype=np.int32), cost.sku)
+            prompts_per_s, answers_per_s = cost.rates_per_s(
+                service.arrivals.mean_prompt_tokens,
+                service.arrivals.mean_output_tokens,
+                self._limits.prefill_tokens,
+                link_bytes_per_s,
+            )
+            sled = int(self._fleet_map.sled_of_chip[chips[0]])
             built.append(
                 Server(
                     run=run,
-                    replica=Replica(cost, self._limits, now_s),
-                    chips=np.array(chips, dtype=np.intp),
+                    shape=shape,
+                    replica=Replica(cost, self._limits, now_s, role),
+                    chips=np.array(chips, dtype=np.int32),
                     sleds=tuple(sorted({int(self._fleet_map.sled_of_chip[c]) for c in chips})),
-                    capacity_per_s=cost.capacity_per_s(
-                        stream.mean_prompt_tokens, stream.mean_output_tokens
-                    ),
+                    ultraserver=int(self._fleet_map.ultraserver_of_sled[sled]),
+                    prompts_per_s=prompts_per_s,
+                    answers_per_s=answers_per_s,
+                    stored_bytes=cost.sharding.stored_bytes(shape),
+                    link_bytes_per_s=link_bytes_per_s,
+                    sku=cost.sku,
                 )
             )
         return built
 
-    def _cost(self, model: str, chips: Sequence[int]) -> StepCost | None:
-        """None when the model is unknown, too big for so few chips, or the chips are of two kinds:
-        a gang runs in step.
+    def _cost(self, shape: ModelShape, chips: Sequence[int]) -> StepCost | None:
+        """None when the model is too big for so few chips, or the chips are of two kinds: a gang
+        runs in step.
         """
-        shape = MODELS.get(model)
         kinds = {int(self._fleet_map.generation_of_chip[chip]) for chip in chips}
-        if shape is None or len(kinds) != 1:
+        if len(kinds) != 1:
             return None
-        key = (model, len(chips), kinds.pop())
+        key = (shape.name, len(chips), kinds.pop())
         if key not in self._costs:
             self._costs[key] = StepCost(
                 shape=shape,
@@ -217,41 +272,50 @@ class Serving:
         for service in self._services.values():
             service.servers = []
         for server in self._servers:
-            self._services[server.run.model].servers.append(server)
+            self._services[server.shape.name].servers.append(server)
 
-    def _arrive(self, service: Service, start_s: float, dt_s: float, load_ratio: float) -> None:
-        """Each request joins the shortest queue."""
-        alive = [server for server in service.servers if server.alive]
-        rate = load_ratio * sum(server.capacity_per_s for server in alive)
-        if rate <= 0.0:
+    def _look_at_chips(self, server: Server, speed_ratio: FloatArray, usable: BoolArray) -> None:
+        if not server.alive:
             return
-        arrived = draw(service.traffic, rate_per_s=rate, span_s=dt_s)
-        queues = [(server.replica.queue_length, row) for row, server in enumerate(alive)]
-        heapify(queues)
-        for at, prompt, output in zip(
-            (arrived.offset_s + start_s).tolist(),
-            arrived.prompt_tokens.tolist(),
-            arrived.output_tokens.tolist(),
-            strict=True,
-        ):
-            length, row = queues[0]
-            if not alive[row].replica.offer(Request(at, prompt, output)):
-                service.refused_total += 1
-            heapreplace(queues, (length + 1, row))
+        if not usable[server.chips].all():
+            self._fail(server)
+            server.alive = False
+            return
+        link_bytes_per_s = self._link_bytes_per_s(server.chips, server.sku)
+        if server.connected and not link_bytes_per_s:
+            self._fail(server)
+        server.connected = link_bytes_per_s > 0.0
+        if server.connected:
+            server.link_bytes_per_s = link_bytes_per_s
+            server.replica.pace(float(speed_ratio[server.chips].min()), link_bytes_per_s)
+
+    def _link_bytes_per_s(self, chips: IntArray, sku: SkuSettings) -> float:
+        """Of each chip of a group; 0.0 when it is cut off."""
+        if self._collectives is None or len(chips) == 1:
+            return sku.link_bytes_per_s
+        return self._collectives.collective_bytes_per_s(chips)
+
+    def _fail(self, server: Server) -> None:
+        server.run.fail(self._services[server.shape.name].retire(server))
 
     def _account(self) -> None:
         for run in self._runs.values():
             run.start_span()
         for server in self._servers:
-            server.run.count(server.replica, server.sleds, alive=server.alive)
+            server.run.count(server.replica, server.sleds, alive=server.serves)
         for run in self._runs.values():
             run.end_span()
 
 
 def _add_work(work: Work, server: Server) -> None:
-    """Tensor parallelism shares a replica's work evenly."""
+    """A replica's work is shared evenly by its chips."""
     replica, chips = server.replica, server.chips
     work.prefill_flop[chips] = replica.prefill_flop / len(chips)
     work.decode_flop[chips] = replica.decode_flop / len(chips)
     work.moved_bytes[chips] = replica.moved_bytes / len(chips)
     work.decode_rows[chips] = replica.decode_rows
+
+
+def _quantiles(durations: Durations) -> Quantiles:
+    p50_s, p90_s, p99_s = durations.percentiles_s(PERCENTS)
+    return Quantiles(p50_s=p50_s, p90_s=p90_s, p99_s=p99_s)

@@ -1,36 +1,23 @@
-"""Inference requests: from a trace file, or drawn like one."""
+"""Inference requests as they arrive: a trace in a loop, a trace once, or drawn like one."""
 
-import csv
-import gzip
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Final, Protocol, TextIO, cast
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fleet.errors import ConfigurationError
-
-HEADER: Final = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
-LONGEST_TOKENS: Final = 1_000_000
-_KEPT_BAD_LINES: Final = 5
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-
-Tokens = NDArray[np.int64]
-Times = NDArray[np.float64]
+from emulator.serving.trace import Prefixes, Times, Tokens, TraceTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
-    """Arrivals of one span of time, in order of arrival; arrays of one length."""
+    """Arrivals of one span of time, in order of arrival; all of one length."""
 
     offset_s: Times
     """From the start of the span."""
     prompt_tokens: Tokens
     output_tokens: Tokens
+    blocks: Prefixes | None = None
+    """Prefix blocks; None: nothing is known of what prompts have in common."""
 
 
 class Traffic(Protocol):
@@ -49,6 +36,67 @@ class Traffic(Protocol):
         """The requests of the next `span_s` seconds of the stream's own time."""
 
 
+class Arrivals(Protocol):
+    """Where a service gets its requests from."""
+
+    @property
+    def mean_prompt_tokens(self) -> float: ...
+
+    @property
+    def mean_output_tokens(self) -> float: ...
+
+    @property
+    def patient(self) -> bool:
+        """Requests that find no room wait outside; others are refused."""
+
+    def bring(self, span_s: float, rate_per_s: float) -> Requests:
+        """Those of the next span; `rate_per_s` is what the hall wishes for."""
+
+
+class Scaled:
+    """A stream whose time is scaled so that it brings the rate that the hall wishes for."""
+
+    patient = False
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self.mean_prompt_tokens = traffic.mean_prompt_tokens
+        self.mean_output_tokens = traffic.mean_output_tokens
+
+    def bring(self, span_s: float, rate_per_s: float) -> Requests:
+        return draw(self._traffic, rate_per_s=rate_per_s, span_s=span_s)
+
+
+class Replay:
+    """Every request of a trace once, at its own time; `speed_ratio` 2 plays it in half the time."""
+
+    patient = True
+
+    def __init__(self, table: TraceTable, *, speed_ratio: float = 1.0) -> None:
+        self._table = table
+        self._at_s = table.at_s / speed_ratio
+        self._now_s = 0.0
+        self._next = 0
+        self.mean_prompt_tokens = float(table.prompt_tokens.mean())
+        self.mean_output_tokens = float(table.output_tokens.mean())
+
+    @property
+    def ended(self) -> bool:
+        """Whether all requests have been brought."""
+        return self._next == len(self._at_s)
+
+    def bring(self, span_s: float, rate_per_s: float) -> Requests:  # noqa: ARG002 - keeps its own
+        first, start_s = self._next, self._now_s
+        self._now_s += span_s
+        self._next = last = int(np.searchsorted(self._at_s, self._now_s, side="left"))
+        return Requests(
+            offset_s=self._at_s[first:last] - start_s,
+            prompt_tokens=self._table.prompt_tokens[first:last],
+            output_tokens=self._table.output_tokens[first:last],
+            blocks=self._table.blocks[first:last] if self._table.blocks else None,
+        )
+
+
 def draw(traffic: Traffic, *, rate_per_s: float, span_s: float) -> Requests:
     """The next `span_s` seconds with the stream's time scaled so that it brings `rate_per_s`."""
     scale = rate_per_s / traffic.mean_rate_per_s
@@ -59,103 +107,7 @@ def draw(traffic: Traffic, *, rate_per_s: float, span_s: float) -> Requests:
         offset_s=taken.offset_s / scale,
         prompt_tokens=taken.prompt_tokens,
         output_tokens=taken.output_tokens,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceTable:
-    """A read trace. `skipped` counts bad rows; `bad_lines` are the first few of their numbers."""
-
-    at_s: Times
-    prompt_tokens: Tokens
-    output_tokens: Tokens
-    skipped: int
-    bad_lines: tuple[int, ...]
-
-    def warning(self, path: Path) -> str | None:
-        """One line about what was left out, or None."""
-        if not self.skipped:
-            return None
-        lines = ", ".join(str(line) for line in self.bad_lines)
-        return f"{path}: left out {self.skipped} bad rows (line {lines}{self._more()})"
-
-    def _more(self) -> str:
-        return ", ..." if self.skipped > len(self.bad_lines) else ""
-
-
-def read_trace(path: Path) -> TraceTable:
-    """Read an Azure LLM 2023 CSV, plain or gzip (told by content).
-
-    Bad rows are left out and counted, rows out of order are sorted in. ConfigurationError when the
-    file can not be read, has another header, or no valid row.
-    """
-    rows: list[tuple[float, int, int]] = []
-    skipped = 0
-    bad_lines: list[int] = []
-    try:
-        with _text(path) as text:
-            reader = csv.reader(_printable(text))
-            header = next(reader, [])
-            if tuple(cell.strip() for cell in header) != HEADER:
-                raise ConfigurationError(
-                    f"{path}: the first line must be {','.join(HEADER)}, not {header!r:.80}"
-                )
-            for cells in reader:
-                row = _parse(cells)
-                if row is not None:
-                    rows.append(row)
-                elif cells:
-                    skipped += 1
-                    if len(bad_lines) < _KEPT_BAD_LINES:
-                        bad_lines.append(reader.line_num)
-    except (OSError, EOFError, csv.Error, ValueError) as error:
-        # A gzip file cut short, a field longer than the parser takes: nothing of it is trusted.
-        raise ConfigurationError(f"{path}: can not be read as a trace: {error}") from error
-    if not rows:
-        raise ConfigurationError(f"{path}: no valid row; {skipped} bad ones")
-    return _table(rows, skipped, tuple(bad_lines))
-
-
-@contextmanager
-def _text(path: Path) -> Iterator[TextIO]:
-    with path.open("rb") as probe:
-        compressed = probe.read(2) == _GZIP_MAGIC
-    opener = gzip.open if compressed else open
-    with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
-        yield cast(TextIO, text)
-
-
-def _printable(text: TextIO) -> Iterator[str]:
-    # The csv module refuses a whole file for one NUL; as a bad cell it costs one row.
-    for line in text:
-        yield line.replace("\0", "\ufffd")
-
-
-def _parse(cells: list[str]) -> tuple[float, int, int] | None:
-    try:
-        stamp, prompt, output = cells
-        at = datetime.fromisoformat(stamp.strip()[:26])
-        tokens = int(prompt), int(output)
-    except ValueError:
-        return None
-    if not all(1 <= count <= LONGEST_TOKENS for count in tokens):
-        return None
-    # Only differences count, so the clock's own zone does not matter.
-    elapsed = at.replace(tzinfo=None) - datetime(1970, 1, 1)  # noqa: DTZ001 - trace time is naive
-    return elapsed.total_seconds(), *tokens
-
-
-def _table(
-    rows: list[tuple[float, int, int]], skipped: int, bad_lines: tuple[int, ...]
-) -> TraceTable:
-    rows.sort(key=lambda row: row[0])
-    at = np.array([row[0] for row in rows])
-    return TraceTable(
-        at_s=at - at[0],
-        prompt_tokens=np.array([row[1] for row in rows], dtype=np.int64),
-        output_tokens=np.array([row[2] for row in rows], dtype=np.int64),
-        skipped=skipped,
-        bad_lines=bad_lines,
+        blocks=taken.blocks,
     )
 
 
@@ -169,6 +121,7 @@ class TraceTraffic:
         # One mean gap between the last request and the first of the next round.
         self._period_s = float(table.at_s[-1]) + (gap_s if gap_s > 0.0 else 1.0)
         self._now_s = start_ratio % 1.0 * self._period_s
+        self._block_ids = 1 + max((max(ids, default=0) for ids in table.blocks), default=0)
         self.mean_rate_per_s = count / self._period_s
         self.mean_prompt_tokens = float(table.prompt_tokens.mean())
         self.mean_output_tokens = float(table.output_tokens.mean())
@@ -185,7 +138,17 @@ class TraceTraffic:
             offset_s=offset,
             prompt_tokens=self._table.prompt_tokens[rows % count],
             output_tokens=self._table.output_tokens[rows % count],
+            blocks=self._prefixes(start, end) if self._table.blocks else None,
         )
+
+    def _prefixes(self, start: int, end: int) -> Prefixes:
+        """Each round has ids of its own: its prompts are new ones of the same shape."""
+        prefixes = []
+        for row in range(start, end):
+            round_, place = divmod(row, len(self._table.blocks))
+            first = round_ * self._block_ids
+            prefixes.append(tuple(block + first for block in self._table.blocks[place]))
+        return tuple(prefixes)
 
     def _position(self, at_s: float) -> int:
         """Requests before a time, counted over all rounds."""

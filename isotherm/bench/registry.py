@@ -6,6 +6,7 @@ from typing import Final
 from isotherm.bench.emulator.engine import e1
 from isotherm.bench.emulator.memory import e7
 from isotherm.bench.emulator.published import e4
+from isotherm.bench.emulator.replay import e9
 from isotherm.bench.fleet import f1, f2
 from isotherm.bench.report import Case
 
@@ -13,6 +14,6 @@ CaseRun = Callable[[bool, int], Case]
 """Takes `quick` and the seed; a case that can not run says why in its `reason`."""
 
 SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
-    "emulator": {"E1": e1, "E4": e4, "E7": e7},
+    "emulator": {"E1": e1, "E4": e4, "E7": e7, "E9": e9},
     "fleet": {"F1": f1, "F2": f2},
 }

@@ -11,7 +11,8 @@ from threadpoolctl import ThreadpoolController
 
 from emulator.models import MODELS
 from emulator.serving.backlog import Backlog
-from emulator.serving.replica import BatchLimits, Replica, Request
+from emulator.serving.replica import BatchLimits, Replica
+from emulator.serving.request import Request
 from emulator.serving.roofline import StepCost
 from emulator.serving.services import Work
 from emulator.serving.traffic import GeneratedTraffic, draw
@@ -177,7 +178,7 @@ def served_orders(chips: int, *, spans: int, rng: np.random.Generator) -> list[O
                 strict=True,
             ):
                 replica.offer(Request(at, prompt, output))
-            replica.advance(second + 1.0, 1.0)
+            replica.advance(second + 1.0)
         if second >= warm_up:
             orders.append(_orders(replicas, sku))
     return orders

@@ -6,7 +6,7 @@ import pytest
 from emulator.readings import JobPhase, JobSpec
 from emulator.serving.replica import BatchLimits
 from emulator.serving.services import Serving, Work
-from emulator.serving.traffic import GeneratedTraffic
+from emulator.serving.traffic import GeneratedTraffic, Scaled
 from emulator.skus import FleetSkus
 from fleet.topology import FleetMap, trn3_datacenter
 
@@ -20,7 +20,9 @@ Wanted = list[Mapping[str, JobSpec]]
 
 def serving_of() -> Serving:
     rng = np.random.default_rng(5)
-    return Serving(FLEET, FleetSkus(FLEET), LIMITS, lambda: GeneratedTraffic(rng.spawn(1)[0]))
+    return Serving(
+        FLEET, FleetSkus(FLEET), LIMITS, lambda: Scaled(GeneratedTraffic(rng.spawn(1)[0]))
+    )
 
 
 def wanted_of(*specs: tuple[int, JobSpec]) -> Wanted:

@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.serving.traffic import (
-    GeneratedTraffic,
-    TraceTable,
-    TraceTraffic,
-    draw,
-    read_trace,
-)
+from emulator.serving.trace import TraceTable, read_trace
+from emulator.serving.traffic import GeneratedTraffic, TraceTraffic, draw
 from fleet.errors import ConfigurationError
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
