@@ -49,10 +49,10 @@ class Durations:
 
     def percentiles_s(self, percents: Sequence[float]) -> tuple[float, ...]:
         """NaN when nothing was added."""
-        total = self.count
-        if not total:
+        samples = self.count
+        if not samples:
             return (math.nan,) * len(percents)
-        ranks = np.array(percents) / 100.0 * (total - 1)
+        ranks = np.array(percents) / 100.0 * (samples - 1)
         rows = np.searchsorted(np.cumsum(self.counts), np.floor(ranks), side="right")
         middle = _SHORTEST_S * _GROWTH ** (rows - 1.0) * 2.0 / (1.0 + _GROWTH)
         return tuple(np.where(rows == 0, 0.0, middle).tolist())

@@ -233,7 +233,7 @@ class Replica:
             squares += prompt * prompt - held * held
         fresh = tokens - cached
         work = self._cost.prefill(fresh, len(admitted), squares, cached)
-        seconds = work.seconds * self._slowness
+        seconds = work.busy_s * self._slowness
         seconds += self._cost.collective_s(fresh, self._link_bytes_per_s)
         ready_s = now_s + seconds
         for request, _ in admitted:
@@ -263,7 +263,7 @@ class Replica:
         batch = self._batch
         size = len(batch)
         work = self._cost.decode(size, self._context)
-        seconds = work.seconds * self._slowness
+        seconds = work.busy_s * self._slowness
         seconds += self._cost.collective_s(size, self._link_bytes_per_s)
         run = self._run_length(now_s, end_s, seconds)
         tokens = run * size

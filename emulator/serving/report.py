@@ -104,6 +104,6 @@ class ServingReport:
         return _ratio((energy + chips) * _MILLION, self.output_tokens)
 
 
-def _ratio(value: float, of: float) -> float:
+def _ratio(value: float, scale: float) -> float:
     """NaN of nothing."""
-    return value / of if of else math.nan
+    return value / scale if scale else math.nan

@@ -12,7 +12,7 @@ _ACTIVATION_BYTES = 2.0  # BF16 between the chips of a group
 class StepWork(NamedTuple):
     """One pass or step: seconds of compute at full clock without collectives, FLOP and bytes."""
 
-    seconds: float
+    busy_s: float
     flop: float
     moved_bytes: float
 
@@ -180,8 +180,8 @@ class StepCost:
         batch = max(1, min(self.max_batch, int(self.kv_tokens / length)))
         prompts = max(1, int(pass_tokens / prompt_tokens))
         tokens, link = round(prompts * prompt_tokens), link_bytes_per_s or self.sku.link_bytes_per_s
-        pass_s = self.prefill(tokens, prompts, prompts * prompt_tokens**2).seconds
-        step_s = self.decode(batch, batch * (prompt_tokens + 0.5 * output_tokens)).seconds
+        pass_s = self.prefill(tokens, prompts, prompts * prompt_tokens**2).busy_s
+        step_s = self.decode(batch, batch * (prompt_tokens + 0.5 * output_tokens)).busy_s
         pass_s += self.collective_s(tokens, link)
         step_s += self.collective_s(batch, link)
         return prompts / pass_s, batch / (output_tokens * step_s)

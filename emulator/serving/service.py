@@ -89,7 +89,7 @@ class Service:
     arrivals: Arrivals
     servers: list[Server] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-    answered: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, len(COLUMNS))))
+    answered_rows: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, len(COLUMNS))))
     """[completions, fields of Completion] of the last span."""
     _pending: deque[Request] = field(default_factory=deque)
     _parked: list[tuple[Server, Request]] = field(default_factory=list)
@@ -270,8 +270,8 @@ class Service:
             rows += replica.completions
             self.tally.looked_up_tokens += replica.prompt_tokens
             self.tally.hit_tokens += replica.hit_tokens
-        self.answered = columns_of(rows)
-        self.tally.add(self.answered)
+        self.answered_rows = columns_of(rows)
+        self.tally.add(self.answered_rows)
 
 
 def _free(servers: list[Server], end_s: float) -> list[Server]:

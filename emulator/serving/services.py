@@ -175,9 +175,9 @@ class Serving:
         """That were ever served."""
         return tuple(self._services)
 
-    def answered(self, model: str) -> NDArray[np.float64]:
+    def answered_rows(self, model: str) -> NDArray[np.float64]:
         """[completions, fields of Completion] of the last span, of a model that is served."""
-        return self._services[model].answered
+        return self._services[model].answered_rows
 
     def report(
         self,

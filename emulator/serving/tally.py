@@ -27,12 +27,12 @@ class Tally:
     queue: Durations = field(default_factory=Durations)
     latency: Durations = field(default_factory=Durations)
 
-    def add(self, answered: NDArray[np.float64]) -> None:
+    def add(self, answered_rows: NDArray[np.float64]) -> None:
         """Count requests that have their last token: [completions, fields of Completion]."""
-        if not len(answered):
+        if not len(answered_rows):
             return
-        each = dict(zip(COLUMNS, answered.T, strict=True))
-        self.completed += len(answered)
+        each = dict(zip(COLUMNS, answered_rows.T, strict=True))
+        self.completed += len(answered_rows)
         self.ttft.add(each["ttft_s"])
         # A single token has no time between tokens.
         self.tpot.add(each["tpot_s"][each["output_tokens"] > 1.0])

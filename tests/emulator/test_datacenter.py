@@ -68,7 +68,8 @@ def test_a_load_step_keeps_every_chip_below_its_throttle() -> None:
         worst_k = max(worst_k, abs(hall.world.cdu_readings(0).supply_c - 40.0))
 
     assert hall.world.chips.power_w.mean() > 1.6 * low_w
-    assert hall.world.chips.power_w.mean() >= 700.0
+    # Below the 700 W of a chip that never waits: groups of four wait for the fabric's tier.
+    assert hall.world.chips.power_w.mean() >= 650.0
     assert hottest < 80.0
     assert worst_k < 2.0
     assert (hall.world.chips.speed_ratio > 0.95).all()

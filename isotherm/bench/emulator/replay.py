@@ -107,7 +107,7 @@ def run_e9(
             speed_ratio=np.ones(fleet_map.chips),
             usable=usable,
         )
-        answered = serving.answered(_MODEL)
+        answered = serving.answered_rows(_MODEL)
         np.add.at(answers, answered[:, COLUMNS["serial"]].astype(np.int64), 1)
         tokens += float(answered[:, [COLUMNS["prompt_tokens"], COLUMNS["output_tokens"]]].sum())
         if replay.ended and not serving.queued:

@@ -20,13 +20,13 @@ def replica_of(limits: BatchLimits = LIMITS) -> Replica:
 
 
 def prefill_s(tokens: int) -> float:
-    return COST.prefill(tokens, 1, tokens**2).seconds + COST.collective_s(
+    return COST.prefill(tokens, 1, tokens**2).busy_s + COST.collective_s(
         tokens, SKU.link_bytes_per_s
     )
 
 
 def step_s(context: int) -> float:
-    return COST.decode(1, context).seconds + COST.collective_s(1, SKU.link_bytes_per_s)
+    return COST.decode(1, context).busy_s + COST.collective_s(1, SKU.link_bytes_per_s)
 
 
 def done_by(replica: Replica) -> list[Completion]:
