@@ -67,7 +67,8 @@ def test_a_block_behind_a_gap_is_no_hit() -> None:
 def test_memory_is_never_overrun_and_all_comes_back(
     steps: list[tuple[list[int], int, bool]],
 ) -> None:
-    kv, here = KvBlocks(12 * 512, block_tokens=128), []
+    kv = KvBlocks(12 * 512, block_tokens=128)
+    here: list[tuple[int, tuple[int, ...]]] = []
     for ids, more, leave in steps:
         if leave and here:
             kv.release(*here.pop(0))

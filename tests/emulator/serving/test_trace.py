@@ -117,7 +117,10 @@ def test_a_replay_brings_every_request_once_at_its_own_time(
     table = read_trace(write(tmp_path_factory.mktemp("trace"), *lines))
     replay = Replay(table, speed_ratio=speed_ratio)
 
-    now_s, times, prompts, blocks = 0.0, [], [], []
+    now_s = 0.0
+    times: list[float] = []
+    prompts: list[int] = []
+    blocks: list[tuple[int, ...]] = []
     for span_s in (*spans, 1e6):
         brought = replay.bring(span_s, 123.0)
         assert ((brought.offset_s >= 0.0) & (brought.offset_s <= span_s)).all()
