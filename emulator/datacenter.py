@@ -103,13 +103,7 @@ class World:
             replace_at_power_up=options.replace_at_power_up,
         )
         self.engine = WorkloadEngine(chips, product_rng, threads=options.matmul_threads)
-        self.serving = Serving(
-            fleet_map,
-            self.skus,
-            _batch_limits(options),
-            _arrivals_source(options, traffic_rng),
-            self.fabric,
-        )
+        self.serving = _serving(options, self.skus, self.fabric, traffic_rng)
         self._backlog = Backlog(self.skus.chips, peak_flop_per_s=options.emulated_peak_flop_per_s)
         self._book = FaultBook(fleet_map, pumps=self.loops.pumps)
         self._requests = tuple(
@@ -320,13 +314,16 @@ def _check_kinds(fleet_map: FleetMap) -> None:
             raise ConfigurationError(f"{loop_id}: a loop of kind {kind} can not be emulated yet")
 
 
-def _batch_limits(options: EmulatorOptions) -> BatchLimits:
-    return BatchLimits(
+def _serving(
+    options: EmulatorOptions, skus: FleetSkus, fabric: Fabric, rng: np.random.Generator
+) -> Serving:
+    limits = BatchLimits(
         max_batch=options.max_batch,
         prefill_tokens=options.prefill_tokens,
         max_waiting=options.max_waiting,
         block_tokens=options.kv_block_tokens,
     )
+    return Serving(skus.fleet_map, skus, limits, _arrivals_source(options, rng), fabric)
 
 
 def _weather_source(options: EmulatorOptions, rng: np.random.Generator) -> WeatherTable:
