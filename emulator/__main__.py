@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx
+import msgspec
 import structlog
 import typer
 
 from emulator.app_server import listen
 from emulator.devices.catalogue import Devices
+from emulator.devices.neuron_sysfs import SysfsLayout
 from emulator.devices.over_modbus import ModbusServer
 from emulator.endpoints import EmulatorServer
 from emulator.options import EmulatorOptions
 from emulator.recording.replay import Replay
 from emulator.recording.serve import serve_replay
 from emulator.runtime import EmulatorRuntime
+from emulator.sysfs_tree import SysfsTree
 from fleet.clock import SystemClock
 from fleet.errors import ConfigurationError, IsothermError
 from fleet.topology import FleetMap, trn3_datacenter
@@ -142,6 +145,48 @@ def neuron_monitor(
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+@app.command("neuron-ls")
+def neuron_ls(
+    url: Annotated[str, typer.Option(help="http://127.0.0.1:PORT/devices/SLED/neuron-ls")],
+) -> None:
+    """Print a sled's devices as JSON, as the real `neuron-ls -j` does."""
+    typer.echo(_asked(url).decode())
+
+
+@app.command()
+def sysfs(
+    directory: Annotated[Path, typer.Argument(help="Where the tree is kept up to date.")],
+    url: Annotated[str, typer.Option(help="http://127.0.0.1:PORT/devices/SLED/sysfs")],
+    layout: Annotated[
+        SysfsLayout, typer.Option(help="Before driver 2.31, or since (unconfirmed).")
+    ] = SysfsLayout.OLD,
+    once: Annotated[bool, typer.Option("--once", help="Write it once and end.")] = False,
+) -> None:
+    """Keep a sled's sysfs tree as files, until SIGTERM or Ctrl-C."""
+    stop, tree = _stop_on_signal(), SysfsTree(directory)
+    try:
+        while True:
+            tree.write(msgspec.json.decode(_asked(f"{url}?layout={layout}"), type=dict[str, str]))
+            if once or stop.wait(1.0):
+                return
+    except IsothermError as error:
+        typer.echo(f"isotherm-emulator: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _asked(url: str) -> bytes:
+    try:
+        answer = httpx.get(url, timeout=5.0, trust_env=False)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        reason = str(error) or type(error).__name__
+        typer.echo(f"isotherm-emulator: {url} does not answer: {reason}", err=True)
+        raise typer.Exit(1) from None
+    if answer.status_code != httpx.codes.OK:
+        typer.echo(f"isotherm-emulator: {url}: HTTP {answer.status_code}", err=True)
+        raise typer.Exit(1)
+    return answer.content
 
 
 def _print_lines(url: str, reports: int) -> None:

@@ -7,6 +7,7 @@ from emulator.chip import ChipBank
 from emulator.hbm.model import HbmModel
 from emulator.leak_watch import LeakWatch
 from emulator.loops import SLED_STATE, CoolingLoops
+from emulator.power_minutes import PowerMinute, PowerMinutes
 from emulator.readings import (
     CduReadings,
     CduRequests,
@@ -62,10 +63,13 @@ class Panel:
         self._sensors = sensors
         self._skus = skus
         self._leaks = LeakWatch(fleet_map, sensors, skus)
+        self._power = PowerMinutes(skus.chips)
+        self._minutes: list[PowerMinute] = []
 
     def sleds(self, hall: Hall, at_unix_ns: int, dt_s: float) -> tuple[SledReadings, ...]:
         chip = self._chip_columns(hall, dt_s)
         sled = self._sled_columns(hall, dt_s)
+        self._minutes = self._power.take(hall.chips.power_w, at_unix_ns)
         ecc = _ecc_counts(hall.hbm, self._fleet_map)
         leaks = self._leaks.sleds(hall.spilled_l, dt_s)
         return tuple(
@@ -154,6 +158,7 @@ class Panel:
             hbm_utilization_ratio=tuple(chip["hbm_utilization_ratio"][span]),
             core_utilization_ratio=tuple(chip["core_ratio"][span]),
             flop_per_s=tuple(chip["flop_per_s"][span]),
+            power_minutes=tuple(self._minutes[span]),
             device_memory_bytes=tuple(hall.chip_memory_bytes[span]),
             ecc=ecc,
             inlet_c=sled["inlet_c"][row],

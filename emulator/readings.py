@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from emulator.hbm.status import NrtStatus
+from emulator.power_minutes import PowerMinute
 from fleet.metrics import LeakState
 
 PERCENTILES: Final = (0, 1, 25, 50, 75, 99, 100)
@@ -93,6 +94,7 @@ class SledReadings:
     flop_per_s: tuple[float, ...]
     """At the scale of the real chip."""
     device_memory_bytes: tuple[int, ...]
+    power_minutes: tuple[PowerMinute, ...]
     ecc: EccCounts
     inlet_c: float
     outlet_c: float

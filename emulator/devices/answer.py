@@ -8,4 +8,5 @@ class Answer:
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = field(default=())
-    """Beyond Content-Type, which is JSON wherever there is a body."""
+    """Beyond the type and length of the body."""
+    content_type: str = "application/json"

@@ -5,8 +5,11 @@ from emulator.devices.cdu_modbus import CduModbus
 from emulator.devices.cdu_redfish import CduRedfish
 from emulator.devices.neuron_monitor import NeuronMonitor, NeuronMonitorSettings
 from emulator.devices.sled_bmc import SledBmc
+from emulator.devices.sled_host import SledHost
 from emulator.devices.sled_runtime import SledRuntime
 from emulator.devices.view import WorldView
+from emulator.fabric import Fabric
+from emulator.skus.fleet import FleetSkus
 from fleet.clock import Clock
 from fleet.errors import UnknownIdError
 from fleet.topology import LoopKind
@@ -25,6 +28,7 @@ class Devices:
         self._clock = clock
         self._monitor = monitor or NeuronMonitorSettings()
         self.fleet_map = world.fleet_map
+        self._hosts: dict[int, SledHost] = {}
 
     def sled_bmc(self, sled_id: str) -> SledBmc:
         return self._bmcs[self.fleet_map.sled(sled_id)]
@@ -35,6 +39,12 @@ class Devices:
     def neuron_monitor(self, sled_id: str) -> NeuronMonitor:
         """A new run of the tool, as each reader starts its own."""
         return NeuronMonitor(self._world, self.fleet_map.sled(sled_id), self._monitor)
+
+    def sled_host(self, sled_id: str) -> SledHost:
+        row = self.fleet_map.sled(sled_id)
+        if row not in self._hosts:
+            self._hosts[row] = SledHost(self._world, row, self._fabric, self._monitor)
+        return self._hosts[row]
 
     def cdu(self, cdu_id: str) -> CduRedfish:
         """UnknownIdError also for one that does not speak Redfish."""
@@ -52,6 +62,11 @@ class Devices:
             for row, cdu_id in enumerate(self.fleet_map.cdu_ids)
             if kinds[row] is LoopKind.LIQUID_TO_AIR
         }
+
+    @cached_property
+    def _fabric(self) -> Fabric:
+        """For its wiring; which of it is lost is the world's."""
+        return Fabric(FleetSkus(self.fleet_map))
 
     @cached_property
     def _bmcs(self) -> tuple[SledBmc, ...]:

@@ -148,7 +148,7 @@ class NeuronMonitor:
             usage = f'"vcpu_usage":{{"user":{user:.2f},"system":{share - user:.2f}}}'
             groups.append(_group("neuron_runtime_vcpu_usage", period, usage))
         return (
-            f'{{"pid":{_pid(job)},"address":"","neuron_runtime_tag":{_quoted(job.job_id)},'
+            f'{{"pid":{process_id(job)},"address":"","neuron_runtime_tag":{_quoted(job.job_id)},'
             f'"error":"","report":{{{",".join(groups)}}}}}'
         )
 
@@ -394,7 +394,7 @@ def _model_uuid(job_id: str) -> str:
     return uuid.uuid5(uuid.NAMESPACE_URL, f"isotherm:{job_id}").hex
 
 
-def _pid(job: RunningJob) -> int:
+def process_id(job: RunningJob) -> int:
     """Another process for each attempt, the same as long as it runs."""
     return 10_000 + zlib.crc32(f"{job.job_id}#{job.attempt}".encode()) % 50_000
 

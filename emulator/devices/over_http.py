@@ -5,13 +5,14 @@ serialisation by a framework would cost more than the devices do.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from emulator.devices.answer import Answer
+from emulator.devices.sled_host import NAMES as HOST_NAMES
 from fleet.errors import DeviceError, UnknownIdError
 from fleet.topology import FleetMap
 
@@ -23,7 +24,6 @@ MOST_BODY_BYTES: Final = 64 * 1024
 STREAM_POLL_S: Final = 0.25
 """How often a stream looks for a new report, and for the end of the process."""
 
-_JSON: Final = ("content-type", "application/json")
 _NDJSON: Final = ("content-type", "application/x-ndjson")
 _PREFIX: Final = "/devices/"
 
@@ -48,6 +48,7 @@ class DeviceSource(Protocol):
     def sled_bmc(self, sled_id: str) -> Answering: ...
     def sled_runtime(self, sled_id: str) -> Answering: ...
     def neuron_monitor(self, sled_id: str) -> Lines: ...
+    def sled_host(self, sled_id: str) -> Answering: ...
     def cdu(self, cdu_id: str) -> Answering: ...
 
 
@@ -57,6 +58,12 @@ class DeviceApp:
     def __init__(self, devices: DeviceSource) -> None:
         self._devices = devices
         self._stopping = False
+        # What a marker that ends in a slash stands before is the device's own path.
+        self._markers: Mapping[str, Callable[[str, str, str, bytes], Answer]] = {
+            "/bmc/": self._bmc,
+            "/runtime/": self._runtime,
+            **{f"/{name}": self._host for name in HOST_NAMES},
+        }
 
     def stop(self) -> None:
         """May be called from any thread."""
@@ -75,11 +82,12 @@ class DeviceApp:
         await reply(send, answer, head=scope["method"] == "HEAD")
 
     def _answer(self, method: str, target: str, body: bytes) -> Answer:
-        for marker, device in (("/bmc/", self._bmc), ("/runtime/", self._runtime)):
+        for marker, device in self._markers.items():
             owner, found, rest = target.removeprefix(_PREFIX).partition(marker)
-            if found:
+            if found and (marker.endswith("/") or rest[:1] in {"", "/", "?"}):
+                inner = f"/{rest}" if marker.endswith("/") else f"{marker}{rest}"
                 try:
-                    return device(owner, method, f"/{rest}", body)
+                    return device(owner, method, inner, body)
                 except UnknownIdError as error:
                     return problem(404, "Not found", str(error))
                 except DeviceError as error:
@@ -93,6 +101,9 @@ class DeviceApp:
 
     def _runtime(self, owner: str, method: str, target: str, body: bytes) -> Answer:
         return self._devices.sled_runtime(owner).handle(method, target, body)
+
+    def _host(self, owner: str, method: str, target: str, body: bytes) -> Answer:
+        return self._devices.sled_host(owner).handle(method, target, body)
 
     async def _stream(self, target: str, method: str, receive: Receive, send: Send) -> None:
         owner, _, rest = target.removeprefix(_PREFIX).partition("/neuron-monitor")
@@ -151,7 +162,10 @@ async def read_body(receive: Receive) -> bytes | None:
 async def reply(send: Send, answer: Answer, *, head: bool = False) -> None:
     headers = list(answer.headers)
     if answer.status != HTTPStatus.NO_CONTENT:  # which must not say a length
-        headers += [_JSON, ("content-length", str(len(answer.body)))]
+        headers += [
+            ("content-type", answer.content_type),
+            ("content-length", str(len(answer.body))),
+        ]
     await _start(send, answer.status, tuple(headers))
     await send({"type": "http.response.body", "body": b"" if head else answer.body})
 

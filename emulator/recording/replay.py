@@ -107,6 +107,10 @@ class Replay:
         self._found(sled_id, DeviceKind.SLED, "sled")
         return _NoRuntime()
 
+    def sled_host(self, sled_id: str) -> "_Recorded":
+        """There is none: what a host shows besides its stream is not recorded."""
+        raise UnknownIdError("host in this recording", sled_id)
+
     def neuron_monitor(self, sled_id: str) -> "_RecordedLines":
         """A reader of its own: what is said from now on."""
         return _RecordedLines(self._found(sled_id, DeviceKind.SLED, "sled"))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from emulator.power_minutes import NO_MINUTE
 from emulator.readings import (
     CduReadings,
     CduRequests,
@@ -49,6 +50,7 @@ def sled_readings(**changes: Any) -> SledReadings:
         hbm_utilization_ratio=(0.5, 0.51, 0.52, 0.53),
         core_utilization_ratio=(0.814, 0.7, 0.6, 0.5),
         flop_per_s=(4e14, 3e14, 2e14, 1e14),
+        power_minutes=(NO_MINUTE,) * 4,
         device_memory_bytes=(118_111_600_640,) * 4,
         ecc=EccCounts(
             hbm_corrected=(3, 0, 0, 1),
