@@ -4,10 +4,10 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import BrowserContext
 
-from isotherm.servers.components import required
 from isotherm.servers.kafka_broker import KafkaBroker
 from isotherm.servers.postgres import PostgresServer, fresh_database
 from tests.support.chromium import chromium
+from tests.support.components import required
 
 
 @pytest.fixture(scope="session")

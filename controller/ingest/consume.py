@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from fleet.frame import Reporter, Schema, Slab, decode_schema, schema_id
 from fleet.topics import ACKS, EVENTS, SCHEMAS, TELEMETRY, Topic
 from fleet.topology import FleetMap
 
+_SCHEMA_POLL_S: Final = 0.1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestSettings:
@@ -35,6 +38,8 @@ class IngestSettings:
     batch: int = 500
     round_s: float = 0.5
     """A backlog is read in rounds of at most this long, so that the cycle goes on meanwhile."""
+    schemas_s: float = 10.0
+    """The documents that are there already are waited for so long at the start."""
     ahead_s: float = 3600.0
     """A tick further ahead of this clock is not believed, and not kept as history."""
     behind_s: float = 7 * 86_400.0
@@ -106,6 +111,7 @@ class Consumer:
         """
         self.behind = False
         """Whether the last round ended with messages left to read."""
+        self._learn_schemas()
 
     def _known(self, tx: Transaction) -> Sequences:
         return Sequences(self._roster, tx.marks.all())
@@ -120,6 +126,20 @@ class Consumer:
         return self._bus.reader(
             topic, start=Start.BEGINNING, partitions=partitions, offsets=offsets
         )
+
+    def _learn_schemas(self) -> None:
+        """All documents that are there already come before the first frame: a backlog has more
+        frames than may wait for them.
+        """
+        edge = self._bus.reader(SCHEMAS, start=Start.END)
+        ends = edge.positions()
+        edge.close()
+        for _ in range(round(self._settings.schemas_s / _SCHEMA_POLL_S)):
+            at = self._schema_reader.positions()
+            if all(at.get(partition, 0) >= end for partition, end in ends.items()):
+                return
+            for record in self._schema_reader.poll(_SCHEMA_POLL_S, self._settings.batch):
+                self._take_schema(record)
 
     def poll(self, timeout_s: float = 0.0) -> int:
         """Read telemetry for one round, waiting at most `timeout_s` for the first; how many

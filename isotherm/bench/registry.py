@@ -8,6 +8,8 @@ from isotherm.bench.emulator.memory import e7
 from isotherm.bench.emulator.published import e4
 from isotherm.bench.emulator.replay import e9
 from isotherm.bench.fleet import f1, f2
+from isotherm.bench.pipeline.codec import p2
+from isotherm.bench.pipeline.durable import p1
 from isotherm.bench.report import Case
 
 CaseRun = Callable[[bool, int], Case]
@@ -16,4 +18,17 @@ CaseRun = Callable[[bool, int], Case]
 SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
     "emulator": {"E1": e1, "E4": e4, "E7": e7, "E9": e9},
     "fleet": {"F1": f1, "F2": f2},
+    "emulator": {
+        "E1": e1,
+        "E4": e4,
+        "E7": e7,
+    },
+    "pipeline": {
+        "P1": p1,
+        "P2": p2,
+    },
+    "fleet": {
+        "F1": f1,
+        "F2": f2,
+    },
 }

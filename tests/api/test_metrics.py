@@ -8,8 +8,8 @@ from api.spelling import spelling
 from controller.incidents.incident import IncidentState
 from controller.placement.job import JobState
 from fleet.metrics import METRICS, Scope
-from isotherm.servers.components import require
 from tests.api.builders import LOOP, Running, make_incident, make_job, make_view
+from tests.support.components import require
 
 RACK = {"loop": LOOP, "ultraserver": "h1/us02", "rack": "r1"}
 CDU = {"loop": LOOP, "cdu": "h1/cdu01"}

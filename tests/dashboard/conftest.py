@@ -11,10 +11,10 @@ from api.server import ApiServer
 from emulator.options import EmulatorOptions
 from fleet.clock import SystemClock
 from fleet.topology import FleetMap, trn3_datacenter
-from isotherm.servers.components import require, required
 from isotherm.up.embedded import EmbeddedDatacenter, EmbeddedOptions
 from tests.dashboard.site import Opened, Site
 from tests.support.chromium import chromium
+from tests.support.components import require, required
 
 JOBS = (("chat", "llama-3-70b", 96, 4), ("code", "llama-3-8b", 64, 1))
 """Name, model, chips, tensor parallelism: one on each UltraServer, so that neither is whole, and

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from isotherm.servers.components import require
 from tests.dashboard.site import Opened, Site
+from tests.support.components import require
 
 pytestmark = pytest.mark.chromium
 AXE = Path(__file__).parents[2] / "api/dashboard/node_modules/axe-core/axe.min.js"

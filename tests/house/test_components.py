@@ -8,14 +8,10 @@ from kafka import KafkaConsumer, KafkaProducer
 from playwright.sync_api import BrowserContext
 
 from isotherm.servers import kafka_jars, processes
-from isotherm.servers.components import (
-    REQUIRE_ALL_VARIABLE,
-    MissingComponentError,
-    require,
-    required,
-)
+from isotherm.servers.components import MissingComponentError
 from isotherm.servers.kafka_broker import KafkaBroker
 from isotherm.servers.postgres import libpq
+from tests.support.components import REQUIRE_ALL_VARIABLE, require, required
 
 SHUTDOWN_S = 20
 

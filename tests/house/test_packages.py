@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from isotherm.servers.components import require
 from tests.house.tree import PACKAGES, ROOT, configuration
+from tests.support.components import require
 
 SCRIPTS = sorted(configuration()["project"]["scripts"])
 HELP_TIMEOUT_S = 60

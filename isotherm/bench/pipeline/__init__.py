@@ -1,0 +1,1 @@
+"""Suite `pipeline`: telemetry from message to committed history."""
