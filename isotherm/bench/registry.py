@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from isotherm.bench.emulator.balance import e5
 from isotherm.bench.emulator.engine import e1
+from isotherm.bench.emulator.fleet_plant import e3
+from isotherm.bench.emulator.loss_of_flow import e6
 from isotherm.bench.emulator.memory import e7
 from isotherm.bench.emulator.published import e4
 from isotherm.bench.emulator.replay import e9
@@ -16,7 +19,7 @@ CaseRun = Callable[[bool, int], Case]
 """Takes `quick` and the seed; a case that can not run says why in its `reason`."""
 
 SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
-    "emulator": {"E1": e1, "E4": e4, "E7": e7, "E9": e9},
+    "emulator": {"E1": e1, "E3": e3, "E4": e4, "E5": e5, "E6": e6, "E7": e7, "E9": e9},
     "fleet": {"F1": f1, "F2": f2},
     "emulator": {
         "E1": e1,

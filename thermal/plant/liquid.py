@@ -93,6 +93,7 @@ class LiquidPlant(PlantState):
         self._supply_header = PlugFlow(header_l, start_c)
         self._return_header = PlugFlow(header_l, start_c)
         self._lost_l = np.zeros(loops)
+        self._open_leaks_lpm: FloatArray = np.zeros(loops)
         self._valve_moving = np.zeros(loops, np.bool_)
 
     # --- what is done to it ------------------------------------------------------------------
@@ -124,6 +125,7 @@ class LiquidPlant(PlantState):
         before, self.faults = self.faults, faults
         if faults is before:
             return
+        self._open_leaks_lpm = np.add.reduceat(self.leaking_lpm(), self.layout.first_sled)
         loops = before.air_ratio != faults.air_ratio
         chips = (before.chip_blockage_ratio != faults.chip_blockage_ratio) | (
             before.chip_resistance_ratio != faults.chip_resistance_ratio
@@ -252,7 +254,7 @@ class LiquidPlant(PlantState):
     def _leak(self, dt_s: float) -> None:
         """Lose coolant; the pressure falls with the gas cushion's growth before the level."""
         driving = np.sqrt(np.maximum(self.return_pressure_kpa, 0.0) / self._fill_kpa)
-        lost_lpm = driving * np.add.reduceat(self.leaking_lpm(), self.layout.first_sled)
+        lost_lpm = driving * self._open_leaks_lpm
         self._lost_l = np.minimum(self._lost_l + lost_lpm * (dt_s / 60.0), self._vessel_l)
         self.reservoir_level_ratio = 1.0 - self._lost_l / self._vessel_l
         gas = self._gas_l / (self._gas_l + self._lost_l)

@@ -43,6 +43,7 @@ _STILL_W_PER_K = 1e-3
 class Tile:
     """Adjacent sleds of one make."""
 
+    number: int
     sleds: slice
     chips: slice
     chips_per_sled: int
@@ -117,9 +118,10 @@ class SledBatch:
         self._plate_k_per_w = np.zeros(layout.chips, np.float32)
         self._coupling = np.zeros(layout.chips, np.float32)
         """[chips] H / So above the knee of the plate, for the last step length."""
-        self._usual_w_per_k: dict[int, float] = {}
-        """By a tile's first chip: heat capacity rate above which no chip of it is slow."""
-        self._prepared_s = 0.0
+        self._usual_w_per_k = [0.0] * len(self._tiles)
+        """[tiles] heat capacity rate above which no chip is slow."""
+        self._prepared_s = [0.0] * len(self._tiles)
+        """[tiles] the step length for which `_coupling` holds; 0 when it has to be worked out."""
         most_chips = max(tile.chips.stop - tile.chips.start for tile in self._tiles)
         most_sleds = max(tile.sleds.stop - tile.sleds.start for tile in self._tiles)
         self._chip_rows = np.empty((_SCRATCH_ROWS, most_chips), np.float32)
@@ -131,9 +133,10 @@ class SledBatch:
         """Plate resistance over the make's clean one, for the chips of the given rows."""
         for tile in self._tiles:
             first, end = np.searchsorted(rows, (tile.chips.start, tile.chips.stop))
-            clean = tile.plate.resistance_k_per_w
-            self._plate_k_per_w[rows[first:end]] = clean * resistance_ratio[first:end]
-        self._prepared_s = 0.0
+            if first < end:
+                clean = tile.plate.resistance_k_per_w
+                self._plate_k_per_w[rows[first:end]] = clean * resistance_ratio[first:end]
+                self._prepared_s[tile.number] = 0.0
 
     def advance(
         self,
@@ -147,27 +150,23 @@ class SledBatch:
 
         Returns how much warmer the mixed return of each loop is than what arrives, K [loops].
         """
-        if dt_s != self._prepared_s:
-            self._prepare(dt_s)
         for tile in self._tiles:
             law = ChipLaw.of(tile.chip, dt_s)
+            if dt_s != self._prepared_s[tile.number]:
+                self._prepare(tile, law, dt_s)
             self._supply(tile, state, shares, loop, dt_s)
             self._chips(tile, law, state, shares, powers_w[0])
             self._outlets(tile, law, state, shares, powers_w[1], dt_s)
         rise_k: FloatArray = np.add.reduceat(self._mixing, self._first_sled).astype(np.float64)
         return rise_k
 
-    def _prepare(self, dt_s: float) -> None:
-        for tile in self._tiles:
-            law = ChipLaw.of(tile.chip, dt_s)
-            behind = (
-                1.0 / law.plate_w_per_k + self._plate_k_per_w[tile.chips]
-            ) * law.coolant_w_per_k
-            self._coupling[tile.chips] = 1.0 / behind
-            knee_w_per_k = tile.plate.knee_lpm * _W_PER_K_PER_LPM
-            straight_w_per_k = 0.5 / float(self._plate_k_per_w[tile.chips].min())
-            self._usual_w_per_k[tile.chips.start] = max(knee_w_per_k, straight_w_per_k)
-        self._prepared_s = dt_s
+    def _prepare(self, tile: Tile, law: ChipLaw, dt_s: float) -> None:
+        resistance = self._plate_k_per_w[tile.chips]
+        behind = (1.0 / law.plate_w_per_k + resistance) * law.coolant_w_per_k
+        self._coupling[tile.chips] = 1.0 / behind
+        knee_w_per_k = tile.plate.knee_lpm * _W_PER_K_PER_LPM
+        self._usual_w_per_k[tile.number] = max(knee_w_per_k, 0.5 / float(resistance.min()))
+        self._prepared_s[tile.number] = dt_s
 
     # Scratch rows of a tile, by use: sleds 0 flow, 1 rate W/K, 2 arriving °C, 3-5 free;
     # chips 0 K / So, 1 K Tin / So, 2-5 free. A tile's three parts hand them on.
@@ -237,7 +236,7 @@ class SledBatch:
         _repeat(doubled, to_inlet, tile.chips_per_sled)
         to_inlet *= shares.chip_share[tile.chips]
         coupling = self._coupling[tile.chips]
-        usual = 2.0 / law.coolant_w_per_k * self._usual_w_per_k[tile.chips.start]
+        usual = 2.0 / law.coolant_w_per_k * self._usual_w_per_k[tile.number]
         if float(to_inlet.min()) >= usual:
             return coupling
         return self._slow_exchange(tile, law, np.flatnonzero(to_inlet < usual))
@@ -324,27 +323,25 @@ def _tiles(
     make_of_sled = make_of_loop[layout.loop_of_sled]
     changes = (np.diff(layout.chips_of_sled) != 0) | (np.diff(make_of_sled) != 0)
     cuts = np.concatenate(([0], np.flatnonzero(changes) + 1, [layout.sleds]))
-    tiles: list[Tile] = []
+    parts: list[slice] = []
     for begin, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-        per_sled = int(layout.chips_of_sled[begin])
-        stride = max(1, tile_chips // per_sled)
-        tiles.extend(
-            _tile(layout, makes, slice(first, min(first + stride, end)), per_sled)
-            for first in range(begin, end, stride)
-        )
-    return tiles
+        stride = max(1, tile_chips // int(layout.chips_of_sled[begin]))
+        parts.extend(slice(first, min(first + stride, end)) for first in range(begin, end, stride))
+    return [_tile(layout, makes, sleds, number) for number, sleds in enumerate(parts)]
 
 
 def _tile(
     layout: PlantLayout,
     makes: Sequence[tuple[ChipSettings, ColdPlateSettings, SledSettings]],
     sleds: slice,
-    per_sled: int,
+    number: int,
 ) -> Tile:
     first_loop = int(layout.loop_of_sled[sleds.start])
     chip, plate, sled = makes[first_loop]
     first_chip = int(layout.first_chip[sleds.start])
+    per_sled = int(layout.chips_of_sled[sleds.start])
     return Tile(
+        number=number,
         sleds=sleds,
         chips=slice(first_chip, first_chip + per_sled * (sleds.stop - sleds.start)),
         chips_per_sled=per_sled,

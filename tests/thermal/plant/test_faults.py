@@ -102,3 +102,43 @@ def test_a_colder_night_cools_the_facility_water() -> None:
     plant.weather.wet_bulb_c -= 6.0
     run(plant, 900.0, dt_s=1.0)
     assert plant.primary_supply_c == pytest.approx(day_c - 6.0, abs=0.5)
+
+
+def test_a_worn_pump_costs_flow_and_gas_costs_more_and_makes_it_noisy() -> None:
+    sound, worn, gassy = (run(make_plant(), 60.0) for _ in range(3))
+    worn.strike(pump_wear_ratio={0: 0.2})
+    gassy.strike(air_ratio=0.05)
+    flows = [
+        [run(plant, 0.25).secondary_flow_lpm for _ in range(20)] for plant in (sound, worn, gassy)
+    ]
+    assert np.mean(flows[2]) < np.mean(flows[1]) < np.mean(flows[0])
+    assert np.std(flows[2]) > 10.0 * np.std(flows[0])
+
+
+def test_a_slow_valve_travels_a_part_of_the_way_in_the_same_time() -> None:
+    sound, slow = make_plant(), make_plant()
+    slow.strike(valve_slow_ratio=0.75)
+    for plant in (sound, slow):
+        run(plant, 10.0, actuators=make_actuators(valve_ratio=1.0))
+    assert slow.valve_ratio == pytest.approx(0.25 * sound.valve_ratio)
+
+
+def test_without_its_power_feed_a_loop_loses_its_flow_and_its_valve_stays() -> None:
+    plant = run(make_plant(), 60.0)
+    held = plant.valve_ratio
+    plant.strike(power_feed_lost=True)
+    run(plant, 20.0, load=Load(utilization_ratio=0.0), actuators=make_actuators(valve_ratio=0.2))
+    assert plant.secondary_flow_lpm == 0.0
+    assert plant.pump_power_w.sum() == 0.0
+    assert plant.valve_ratio == held
+    plant.strike(power_feed_lost=False)
+    assert run(plant, 40.0).secondary_flow_lpm > 400.0
+
+
+def test_a_humidity_event_raises_the_dew_point_and_a_hot_spell_the_facility_water() -> None:
+    plant = run(make_plant(COARSE), 300.0, dt_s=1.0)
+    dew_c, facility_c = plant.dew_point_c, plant.facility_c
+    plant.strike(humidity_offset_ratio=0.3, wet_bulb_offset_k=5.0)
+    run(plant, 900.0, dt_s=1.0)
+    assert plant.dew_point_c > dew_c + 5.0
+    assert plant.facility_c == pytest.approx(facility_c + 5.0, abs=0.5)
