@@ -333,6 +333,8 @@ class Firmware:
         self.state = step(self.settings, self.state, orders, sensed, dt_s)
         return Actuators(
             valve_ratio=self.state.valve_ratio,
+            # The same command: a CDU rejects its heat by a valve or by fans, never by both.
+            fan_ratio=self.state.valve_ratio,
             pump_ratio=self.state.pump_ratio,
             pump_enabled=self.state.pump_enabled,
         )

@@ -95,7 +95,7 @@ def test_pumps_and_fans_are_taken_over_each_on_its_own() -> None:
     for _ in range(60):
         told = firmware.actuators(bench.asked, sensed, 0.0, 1.0)
     assert told.pump_ratio == pytest.approx((0.55, 0.55))
-    assert told.valve_ratio > bench.asked.valve_ratio
+    assert told.fan_ratio == told.valve_ratio > bench.asked.valve_ratio
 
 
 def test_manual_bits_without_the_master_bit_do_nothing() -> None:
