@@ -16,10 +16,10 @@ from emulator.faults.book import FaultBook
 from emulator.faults.fault import Fault
 from emulator.faults.kinds import FaultKind
 from emulator.faults.reach import cdus_as_reached, sleds_as_reached
+from emulator.hall_cooling import HallCooling, check_cooling
 from emulator.hbm.memory import chip_memory
 from emulator.hbm.model import HbmModel
 from emulator.hbm.upkeep import MemoryUpkeep
-from emulator.loops import CoolingLoops
 from emulator.options import EmulatorOptions
 from emulator.panel import Hall, Panel
 from emulator.readings import CduReadings, CduRequests, JobSpec, SledReadings, SledRequests
@@ -36,8 +36,7 @@ from emulator.sled import SledPower, sled_power, vcpu_busy_ratio
 from emulator.weather import WeatherTable, generated, hall_weather, read
 from emulator.workload import WorkloadEngine
 from fleet.clock import Clock
-from fleet.errors import ConfigurationError
-from fleet.topology import FleetMap, LoopKind
+from fleet.topology import FleetMap
 from thermal.arrays import FloatArray
 
 _log = structlog.get_logger(__name__)
@@ -70,7 +69,6 @@ class World:
         self.fleet_map = fleet_map
         self.load_ratio = options.load_ratio
         self.skus = FleetSkus(fleet_map)
-        _check_kinds(fleet_map)
         self.now_s = 0.0
         """Emulated seconds since the world began."""
         self._clock = clock
@@ -79,10 +77,11 @@ class World:
         self._sensors: Sensors = sensors if sensors is not None else FleetSensors(sensor_rng)
         self._panel = Panel(fleet_map, self._sensors, self.skus)
         self._weather = _weather_source(options, rng.spawn(1)[0])
+        check_cooling(fleet_map)
         plants = plant_parts.liquid_loops(fleet_map, self.skus, options.rejection)
         check_hall(fleet_map, self.skus, plants, warmest=self._weather.warmest())
-        self.loops = CoolingLoops(
-            fleet_map,
+        self.loops = HallCooling(
+            self.skus,
             plant_rng,
             settings=plants,
             longest_step_s=options.longest_plant_step_s,
@@ -196,6 +195,7 @@ class World:
         self.loops.step(
             dt_s,
             chip_power_w=self.chips.power_w,
+            sled_other_w=self._sled_power.other_w,
             sled_other_liquid_w=self._sled_power.other_liquid_w,
             sensed=self._cdu_readings,
             now_monotonic_s=self._clock.monotonic_s(),
@@ -227,7 +227,7 @@ class World:
             hbm=self.hbm,
             loops=self.loops,
             powered=self._powered,
-            sled_power_w=self._sled_power.total_w,
+            sled_power_w=self._sled_power.total_w + self.loops.sled_fans_w,
             vcpu_ratio=self._vcpu_ratio,
             spilled_l=self._spilled_l,
             chip_memory_bytes=self.serving.used_bytes().tolist(),
@@ -306,12 +306,6 @@ class World:
             powered=self._powered,
             fed=~self.broken.sled_power_lost,
         )
-
-
-def _check_kinds(fleet_map: FleetMap) -> None:
-    for loop_id, kind in zip(fleet_map.loop_ids, fleet_map.kind_of_loop, strict=True):
-        if kind is not LoopKind.LIQUID_TO_LIQUID:
-            raise ConfigurationError(f"{loop_id}: a loop of kind {kind} can not be emulated yet")
 
 
 def _serving(

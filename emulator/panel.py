@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from emulator.chip import ChipBank
+from emulator.hall_cooling import HallCooling
 from emulator.hbm.model import HbmModel
 from emulator.leak_watch import LeakWatch
-from emulator.loops import SLED_STATE, CoolingLoops
+from emulator.loops import SLED_STATE
 from emulator.power_minutes import PowerMinute, PowerMinutes
 from emulator.readings import (
     CduReadings,
@@ -19,7 +20,7 @@ from emulator.readings import (
 from emulator.sensing import Sensors
 from emulator.skus import FleetSkus
 from fleet.metrics import LeakState
-from fleet.topology import FleetMap
+from fleet.topology import Cooling, FleetMap
 from thermal.arrays import BoolArray, FloatArray
 
 _CDU_STATE = (
@@ -46,7 +47,7 @@ class Hall:
 
     chips: ChipBank
     hbm: HbmModel
-    loops: CoolingLoops
+    loops: HallCooling
     powered: BoolArray
     sled_power_w: FloatArray
     vcpu_ratio: FloatArray
@@ -62,6 +63,8 @@ class Panel:
         self._fleet_map = fleet_map
         self._sensors = sensors
         self._skus = skus
+        cooled = (fleet_map.cooling_of_sled(row) for row in range(fleet_map.sleds))
+        self._liquid = [cooling is Cooling.LIQUID for cooling in cooled]
         self._leaks = LeakWatch(fleet_map, sensors, skus)
         self._power = PowerMinutes(skus.chips)
         self._minutes: list[PowerMinute] = []
@@ -79,7 +82,7 @@ class Panel:
 
     def cdus(
         self,
-        loops: CoolingLoops,
+        loops: HallCooling,
         requests: Sequence[CduRequests],
         spilled_l: FloatArray,
         at_unix_ns: int,
@@ -165,7 +168,8 @@ class Panel:
             outlet_c=sled["outlet_c"][row],
             flow_lpm=sled["coolant_flow_lpm"][row],
             sled_power_w=sled["sled_power_w"][row],
-            leak=leak,
+            # Where no coolant is, there are no detectors.
+            leak=leak if self._liquid[row] else (),
             vcpu_ratio=sled["vcpu_ratio"][row],
             memory_used_bytes=self._skus.of_sled(row).idle_memory_bytes
             + sum(job.host_bytes for job in jobs),

@@ -25,9 +25,9 @@ starts in the past and ends in the future.
 class EmbeddedSite:
     """Everything in this process; a second passes when the test says so."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, fleet_map: FleetMap | None = None) -> None:
         self.clock = ManualClock(SystemClock().unix_ns() - HEAD_START_S * NS_PER_S)
-        fleet_map = FleetMap(trn3_datacenter())
+        fleet_map = fleet_map or FleetMap(trn3_datacenter())
         options = EmbeddedOptions(
             state_dir=state_dir,
             emulator=EmulatorOptions(load_ratio=0.2),

@@ -1,0 +1,201 @@
+"""All that cools a hall: coolant loops and rows of air-cooled hosts, as one in fleet order."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.air_handler import AirHandlers
+from emulator.faults.columns import COLUMNS, FaultColumns
+from emulator.faults.kinds import Axis
+from emulator.loops import CoolingLoops
+from emulator.readings import CduReadings, CduRequests
+from emulator.sensing import CduFirmware
+from emulator.skus import FleetSkus
+from fleet.errors import ConfigurationError
+from fleet.topology import Cooling, Datacenter, FleetMap, Generation, LoopKind
+from thermal.arrays import BoolArray, FloatArray
+from thermal.plant.settings import PlantSettings
+from thermal.plant.state import Weather
+
+_AIR_COLUMNS = {
+    "junction_c": "junction_c",
+    "hbm_c": "hbm_c",
+    "sled_inlet_c": "inlet_air_c",
+    "sled_outlet_c": "outlet_air_c",
+}
+_AIR_SCALARS = {
+    "supply_c": "supply_air_c",
+    "return_c": "return_air_c",
+    "hall_air_c": "supply_air_c",
+    "heat_removed_w": "heat_removed_w",
+}
+
+
+class HallCooling:
+    """`CoolingLoops` for the liquid part and `AirHandlers` for the rest; columns below are in
+    FleetMap order, NaN for what air does not have.
+    """
+
+    def __init__(
+        self,
+        skus: FleetSkus,
+        rng: np.random.Generator,
+        *,
+        settings: Sequence[PlantSettings],
+        longest_step_s: float,
+        firmware: Callable[[int], CduFirmware],
+    ) -> None:
+        """`settings` of each loop; those of an air row are not looked at."""
+        self._map = skus.fleet_map
+        self._of = {kind: _Part(self._map, kind) for kind in Cooling}
+        liquid, air = self._of[Cooling.LIQUID], self._of[Cooling.AIR]
+        assert liquid.fleet_map is not None, "see check_cooling"
+        self.coolant = CoolingLoops(
+            liquid.fleet_map,
+            rng,
+            settings=[settings[row] for row in self._map.loops_cooled_by(Cooling.LIQUID)],
+            longest_step_s=longest_step_s,
+            firmware=firmware,
+        )
+        self._air: AirHandlers | None = None
+        if air.fleet_map is not None:
+            [air_rng] = rng.spawn(1)
+            self._air = AirHandlers(FleetSkus(air.fleet_map), air_rng)
+        self.pumps = self.coolant.pumps
+        coolant = iter(self.coolant.requests)
+        self.requests = [
+            next(coolant) if kind.cooling is Cooling.LIQUID else CduRequests()
+            for kind in self._map.kind_of_loop
+        ]
+        self._broken: FaultColumns | None = None
+
+    def expose(self, weather: Weather) -> None:
+        """Set the outdoor and hall air; rows have chilled water and a cold aisle of their own."""
+        self.coolant.expose(weather)
+
+    def break_parts(self, broken: FaultColumns) -> None:
+        """Set the faults of every loop and row to exactly what is in force."""
+        if broken is self._broken:
+            return
+        self._broken = broken
+        if self._air is None:
+            self.coolant.break_parts(broken)
+        else:
+            self.coolant.break_parts(self._of[Cooling.LIQUID].faults(broken))
+            self._air.break_parts(self._of[Cooling.AIR].faults(broken))
+
+    def step(
+        self,
+        dt_s: float,
+        *,
+        chip_power_w: FloatArray,
+        sled_other_w: FloatArray,
+        sled_other_liquid_w: FloatArray,
+        sensed: Sequence[CduReadings],
+        now_monotonic_s: float,
+    ) -> None:
+        """`sled_other_w` is all but the chips; `sled_other_liquid_w` its share in coolant."""
+        liquid, air = self._of[Cooling.LIQUID], self._of[Cooling.AIR]
+        if self._air is not None:
+            self._air.step(
+                dt_s, chip_power_w=chip_power_w[air.chips], sled_other_w=sled_other_w[air.sleds]
+            )
+            chip_power_w = chip_power_w[liquid.chips]
+            sled_other_liquid_w = sled_other_liquid_w[liquid.sleds]
+            sensed = [seen for seen, own in zip(sensed, liquid.loops, strict=True) if own]
+        self.coolant.step(
+            dt_s,
+            chip_power_w=chip_power_w,
+            sled_other_liquid_w=sled_other_liquid_w,
+            sensed=sensed,
+            now_monotonic_s=now_monotonic_s,
+        )
+
+    def column(self, name: str) -> FloatArray:
+        """A state of every chip, sled or pump, loop after loop."""
+        coolant = self.coolant.column(name)
+        if self._air is None:
+            return coolant
+        liquid = self._of[Cooling.LIQUID]
+        rows = {"pump": np.repeat(liquid.loops, self.pumps), "sled": liquid.sleds}
+        own = rows.get(name.partition("_")[0], liquid.chips)
+        return _merged(own, coolant, self._of_air(_AIR_COLUMNS.get(name)))
+
+    def scalars(self, name: str) -> FloatArray:
+        """A state of every loop and row."""
+        coolant = self.coolant.scalars(name)
+        if self._air is None:
+            return coolant
+        air = self._of_air(_AIR_SCALARS.get(name))
+        return _merged(self._of[Cooling.LIQUID].loops, coolant, air)
+
+    @property
+    def sled_fans_w(self) -> FloatArray:
+        """[sleds] what servers' own fans draw; none where coolant does their work."""
+        if self._air is None:
+            return np.zeros(self._map.sleds)
+        still = np.zeros(int(self._of[Cooling.LIQUID].sleds.sum()))
+        return _merged(self._of[Cooling.LIQUID].sleds, still, self._air.rows.fan_power_w)
+
+    def leak_lpm(self) -> FloatArray:
+        """[sleds] leaks in force, where no valve isolates them."""
+        leaks = self.coolant.leak_lpm()
+        return _merged(self._of[Cooling.LIQUID].sleds, leaks, 0.0) if self._air else leaks
+
+    def pump_tripped(self, loop: int) -> Sequence[bool]:
+        liquid = self._of[Cooling.LIQUID].loops
+        if not liquid[loop]:
+            return (False,) * self.pumps
+        return self.coolant.pump_tripped(int(liquid[:loop].sum()))
+
+    def _of_air(self, name: str | None) -> FloatArray | float:
+        found: FloatArray | float = np.nan
+        if name is not None and self._air is not None:
+            found = getattr(self._air.rows, name)
+        return found
+
+
+class _Part:
+    """The loops of a hall that are cooled in one way, with masks over the whole."""
+
+    def __init__(self, whole: FleetMap, cooling: Cooling) -> None:
+        hall = whole.datacenter
+        own = tuple(loop for loop in hall.loops if loop.kind.cooling is cooling)
+        self.fleet_map = FleetMap(Datacenter(hall=hall.hall, loops=own)) if own else None
+        self.loops: BoolArray = np.array([k.cooling is cooling for k in whole.kind_of_loop])
+        self.sleds: BoolArray = self.loops[whole.loop_of_sled]
+        self.chips: BoolArray = self.loops[whole.loop_of_chip]
+        self._masks = {
+            **dict.fromkeys((Axis.CHIPS, Axis.LINKS), self.chips),
+            **dict.fromkeys((Axis.SLEDS, Axis.SWITCHES), self.sleds),
+            **dict.fromkeys((Axis.LOOPS, Axis.PUMPS), self.loops),
+        }
+
+    def faults(self, broken: FaultColumns) -> FaultColumns:
+        own = {f.name: self._masks[COLUMNS[f.name].axis] for f in fields(FaultColumns)}
+        return FaultColumns(**{name: getattr(broken, name)[mask] for name, mask in own.items()})
+
+
+def _merged(own: NDArray[np.bool_], inner: FloatArray, default: FloatArray | float) -> FloatArray:
+    """`inner` where `own` is set, `default` in the other rows."""
+    whole = np.empty(len(own))
+    whole[own] = inner
+    whole[~own] = default
+    return whole
+
+
+def check_cooling(fleet_map: FleetMap) -> None:
+    """ConfigurationError for what the models can not cool yet."""
+    if not fleet_map.loops_cooled_by(Cooling.LIQUID):
+        raise ConfigurationError("the hall needs at least one loop with coolant")
+    for loop in fleet_map.datacenter.loops:
+        if loop.kind is LoopKind.LIQUID_TO_AIR:
+            raise ConfigurationError(f"{loop.id}: a loop of kind {loop.kind} can not run yet")
+        for server in loop.ultraservers:
+            if server.generation is Generation.CS3:
+                raise ConfigurationError(
+                    f"{server.id}: cs3 gives 23 kW to one engine block, which the plant can not "
+                    "cool yet"
+                )

@@ -1,0 +1,121 @@
+import math
+
+import numpy as np
+import pytest
+
+from emulator.datacenter import World
+from emulator.faults.fault import Fault
+from emulator.faults.kinds import FaultKind
+from emulator.options import EmulatorOptions
+from fleet.clock import ManualClock
+from fleet.errors import ConfigurationError
+from fleet.topology import (
+    Datacenter,
+    FleetMap,
+    Generation,
+    LoopKind,
+    LoopPlan,
+    mixed_datacenter,
+)
+from tests.emulator.worlds import PlainSensors, SmallHall
+
+GEN2 = LoopPlan(kind=LoopKind.LIQUID_TO_LIQUID, ultraservers={Generation.TRN3_GEN2: 1})
+HOSTS = LoopPlan(
+    kind=LoopKind.AIR,
+    ultraservers={Generation.TRN1: 1, Generation.TRN2: 1, Generation.TRN3_GEN1: 1},
+)
+CHIPS = tuple(range(16))
+
+
+def hall_of(datacenter: Datacenter) -> SmallHall:
+    clock, sensors = ManualClock(), PlainSensors()
+    options = EmulatorOptions(load_ratio=0.8, settle_s=60.0, emulated_peak_flop_per_s=5e6)
+    rng = np.random.default_rng(1)
+    world = World(options, FleetMap(datacenter), rng, clock, sensors=sensors)
+    return SmallHall(world=world, clock=clock, sensors=sensors)
+
+
+@pytest.fixture(scope="module")
+def busy() -> SmallHall:
+    """An air row between two loops; a job on a Gen2 sled, and on Trn2 and Trn3 Gen1 hosts."""
+    hall = hall_of(mixed_datacenter([GEN2, HOSTS, GEN2]))
+    hall.submit("liquid", [0])
+    hall.submit("trn2", [37], chips=CHIPS)
+    hall.submit("gen1", [38], chips=CHIPS)
+    hall.run(300)
+    return hall
+
+
+def test_a_mixed_hall_works_and_stays_cool(busy: SmallHall) -> None:
+    world = busy.world
+    assert world.chips.usable.all()
+    for sled in (0, 37, 38):
+        seen = world.sled_readings(sled)
+        [job] = seen.jobs
+        assert job.completed_total > 0
+        assert max(seen.core_utilization_ratio) > 0.05
+        assert 30.0 < max(seen.junction_c) < 85.0
+
+
+def test_each_chip_draws_within_the_rating_of_its_kind(busy: SmallHall) -> None:
+    chips = busy.world.chips
+    assert (chips.power_w <= chips.kinds.tdp_w * 1.001).all()
+    first = busy.world.fleet_map.chips_in_sled(37).start
+    assert chips.power_w[first] > chips.kinds.idle_w[first]
+
+
+def test_hosts_show_air_and_no_coolant(busy: SmallHall) -> None:
+    host, sled = busy.world.sled_readings(37), busy.world.sled_readings(0)
+    assert math.isnan(host.flow_lpm)
+    assert sled.flow_lpm > 1.0
+    assert 20.0 < host.inlet_c < 28.0 < host.outlet_c < 45.0
+    assert (host.leak, len(sled.leak)) == ((), 2)
+
+
+def test_the_handler_takes_all_heat_of_its_row(busy: SmallHall) -> None:
+    world = busy.world
+    into_air_w = sum(world.sled_readings(row).sled_power_w for row in range(36, 42))
+    rows = world.loops._air
+    assert rows is not None
+    removed_w = world.loops.scalars("heat_removed_w")[1]
+    assert removed_w == pytest.approx(into_air_w + rows.rows.handler_fan_w[0], rel=0.05)
+    assert 22.0 < rows.rows.supply_air_c[0] < 26.0
+
+
+def test_liquid_loops_have_the_state_they_would_have_alone() -> None:
+    """What stands in air changes nothing for the loop that is built first."""
+    alone, mixed = hall_of(mixed_datacenter([GEN2])), hall_of(mixed_datacenter([GEN2, HOSTS]))
+    for hall in (alone, mixed):
+        hall.run(20)
+    rows = mixed.world.fleet_map.chips_in_loop(0)
+    assert mixed.world.loops.column("junction_c")[rows] == pytest.approx(
+        alone.world.loops.column("junction_c"), abs=0.5
+    )
+
+
+def test_a_fault_strikes_the_place_that_is_named() -> None:
+    hall = hall_of(mixed_datacenter([HOSTS, GEN2]))
+    hall.world.inject(Fault(kind=FaultKind.PLATE_BLOCKAGE, place="h1/us04/r1/s01/c1", severity=1.0))
+    before_c = hall.world.loops.column("junction_c").copy()
+    hall.run(60)
+    warmer_k = hall.world.loops.column("junction_c") - before_c
+    assert int(np.argmax(warmer_k)) == hall.world.fleet_map.chip("h1/us04/r1/s01/c1")
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (
+            LoopPlan(kind=LoopKind.LIQUID_TO_AIR, ultraservers={Generation.TRN3_GEN2: 1}),
+            "h1/loop01: a loop of kind liquid-to-air",
+        ),
+        (
+            LoopPlan(kind=LoopKind.LIQUID_TO_LIQUID, ultraservers={Generation.CS3: 1}),
+            "h1/us01: cs3 gives 23 kW",
+        ),
+        (HOSTS, "at least one loop with coolant"),
+    ],
+)
+def test_what_can_not_be_cooled_yet_is_refused_by_name(plan: LoopPlan, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        hall_of(mixed_datacenter([plan]))
