@@ -1,14 +1,19 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from emulator.models import MODELS
 from emulator.readings import JobPhase, JobSpec
 from emulator.serving.replica import BatchLimits
+from emulator.serving.report import PriceSettings, ServingReport
 from emulator.serving.services import Serving, Work
-from emulator.serving.traffic import GeneratedTraffic, Scaled
+from emulator.serving.trace import TraceTable
+from emulator.serving.traffic import GeneratedTraffic, Replay, Scaled
 from emulator.skus import FleetSkus
-from fleet.topology import FleetMap, trn3_datacenter
+from fleet.errors import ConfigurationError
+from fleet.topology import FleetMap, IntArray, trn3_datacenter
 
 FLEET = FleetMap(trn3_datacenter(ultraservers=1))
 LIMITS = BatchLimits(max_batch=256, prefill_tokens=8_192, max_waiting=512)
@@ -209,3 +214,225 @@ def test_weights_and_cache_are_held_on_the_chips() -> None:
 
     assert used[0] == pytest.approx(70.6e9 / 4, rel=0.01)
     assert not used[4:].any()
+
+
+class BrokenFabric:
+    """As fast for every group as is written here."""
+
+    bytes_per_s = 1e12
+
+    def collective_bytes_per_s(self, chips: IntArray) -> float:
+        assert len(chips) > 1
+        return self.bytes_per_s
+
+
+def replay_of(count: int, *, prefix: tuple[int, ...] = ()) -> Replay:
+    """A request a second of 1,200 tokens in and 50 out."""
+    return Replay(
+        TraceTable(
+            at_s=np.arange(count, dtype=np.float64),
+            prompt_tokens=np.full(count, 1_200),
+            output_tokens=np.full(count, 50),
+            blocks=(prefix,) * count if prefix else (),
+            skipped=0,
+            bad_lines=(),
+        )
+    )
+
+
+def replaying(
+    replay: Replay, fabric: BrokenFabric | None = None, fleet: FleetMap = FLEET
+) -> Serving:
+    return Serving(fleet, FleetSkus(fleet), LIMITS, lambda: replay, fabric)
+
+
+def report_of(serving: Serving) -> ServingReport:
+    return serving.report(chip_j=1e6, plant_j=2e6)
+
+
+def split(*, decodes: int = 1) -> Wanted:
+    """Sled 0 prefills, the next ones decode."""
+    roles = ["prefill"] + ["decode"] * decodes
+    return wanted_of(
+        *(
+            (sled, share((sled,), job_id=f"job-{sled}", model=f"llama-3-8b:{role}"))
+            for sled, role in enumerate(roles)
+        )
+    )
+
+
+def test_a_lost_replica_gives_its_requests_to_another() -> None:
+    replay = replay_of(20)
+    serving = replaying(replay)
+    serving.reconcile(wanted_of((0, share()), (1, share((1,), job_id="job-2"))), 0.0)
+    failed = np.zeros(FLEET.chips, dtype=np.bool_)
+    failed[:8] = True
+    serving.serve(0.0, 10.001, load_ratio=1.0, speed_ratio=FULL_SPEED, usable=USABLE)
+    before = serving.queued
+    serving.interrupt(failed, 12.0)
+    usable = USABLE.copy()
+    usable[0] = False
+
+    for second in range(10, 40):
+        serving.serve(float(second), 1.0, load_ratio=1.0, speed_ratio=FULL_SPEED, usable=usable)
+
+    report = report_of(serving)
+    assert before == report.retries > 0
+    assert (report.arrived, report.completed, report.unfinished) == (20, 20, 0)
+    assert (report.prompt_tokens, report.output_tokens) == (20 * 1_200, 20 * 50)
+
+
+def test_requests_of_a_stopped_job_wait_for_the_next_replica() -> None:
+    serving = replaying(replay_of(5))
+    serving.reconcile(wanted_of((0, share())), 0.0)
+    serving.serve(0.0, 0.001, load_ratio=1.0, speed_ratio=FULL_SPEED, usable=USABLE)
+    serving.reconcile(wanted_of(), 0.001)
+    for second in range(10):
+        serving.serve(float(second), 1.0, load_ratio=1.0, speed_ratio=FULL_SPEED, usable=USABLE)
+    assert (serving.queued, report_of(serving).completed) == (5, 0)
+
+    serving.reconcile(wanted_of((3, share((3,)))), 10.0)
+    serving.serve(10.0, 5.0, load_ratio=1.0, speed_ratio=FULL_SPEED, usable=USABLE)
+
+    assert (serving.queued, report_of(serving).completed) == (0, 5)
+
+
+def test_prefill_and_decode_on_chips_of_their_own() -> None:
+    serving = replaying(replay_of(10))
+    serving.reconcile(split(), 0.0)
+
+    works = serve(serving, 15)
+
+    report = report_of(serving)
+    assert report.completed == 10
+    assert report.moved_cache_bytes == 10 * 1_200 * MODELS["llama-3-8b"].context_bytes
+    prefill = np.sum([work.prefill_flop for work in works], axis=0)
+    decode = np.sum([work.decode_flop for work in works], axis=0)
+    assert (prefill[:4] > 0.0).all()
+    assert (decode[4:8] > 0.0).all()
+    assert not prefill[4:].any()
+    assert not decode[:4].any()
+
+
+def test_a_cache_takes_its_time_to_move() -> None:
+    """Over the network between UltraServers longer than over the fabric of one."""
+    fleet = FleetMap(trn3_datacenter(ultraservers=2))
+    tpot_s = []
+    for decode_sled in (1, 36):
+        serving = replaying(replay_of(5), fleet=fleet)
+        jobs: list[dict[str, JobSpec]] = [{} for _ in range(fleet.sleds)]
+        for sled, role in ((0, "prefill"), (decode_sled, "decode")):
+            jobs[sled]["job"] = replace(
+                share(job_id=role, model=f"llama-3-8b:{role}", chips=(0,), tensor_parallel=1),
+                gang=(fleet.sled_ids[sled],),
+            )
+        serving.reconcile(list(jobs), 0.0)
+        for second in range(10):
+            serving.serve(
+                float(second),
+                1.0,
+                load_ratio=1.0,
+                speed_ratio=np.ones(fleet.chips),
+                usable=np.ones(fleet.chips, dtype=np.bool_),
+            )
+        tpot_s.append(report_of(serving).tpot.p50_s)
+
+    sku = FleetSkus(fleet).of_chip(0)
+    cache_bytes = 1_200 * MODELS["llama-3-8b"].context_bytes
+    longer_s = cache_bytes / sku.efa_bytes_per_s - cache_bytes / sku.link_bytes_per_s
+    # Percentiles are within 1 %, and the difference is that of two large numbers.
+    assert 49 * (tpot_s[1] - tpot_s[0]) == pytest.approx(longer_s, abs=49 * 0.02 * tpot_s[0])
+    assert tpot_s[1] > tpot_s[0]
+
+
+def test_without_a_replica_that_decodes_no_prompt_is_begun() -> None:
+    serving = replaying(replay_of(3))
+    serving.reconcile(split(decodes=0), 0.0)
+
+    works = serve(serving, 5)
+
+    assert not any(work.prefill_flop.any() for work in works)
+    assert serving.queued == 3
+
+
+def test_a_decode_replica_that_fails_on_the_way_costs_a_retry_only() -> None:
+    serving = replaying(replay_of(8))
+    serving.reconcile(split(decodes=2), 0.0)
+    failed = np.zeros(FLEET.chips, dtype=np.bool_)
+    failed[4:12] = True
+
+    for second in range(40):
+        serving.serve(second / 2.0, 0.5, load_ratio=1.0, speed_ratio=FULL_SPEED, usable=USABLE)
+        if second % 5 == 4:
+            serving.interrupt(failed, second / 2.0 + 1.0)
+
+    assert (report_of(serving).completed, serving.queued) == (8, 0)
+
+
+def test_a_group_that_is_cut_off_serves_nothing_until_it_is_mended() -> None:
+    fabric = BrokenFabric()
+    serving = replaying(replay_of(10), fabric)
+    serving.reconcile(wanted_of((0, share())), 0.0)
+    serve(serving, 2)
+    fabric.bytes_per_s = 0.0
+    cut = serving.serve(2.0, 5.0, load_ratio=1.0, speed_ratio=FULL_SPEED, usable=USABLE)
+    phase = serving.running_jobs(0)[0].state
+    fabric.bytes_per_s = 1e12
+    serving.serve(7.0, 8.0, load_ratio=1.0, speed_ratio=FULL_SPEED, usable=USABLE)
+
+    assert not cut.prefill_flop.any()
+    assert phase is JobPhase.FAILED
+    assert (report_of(serving).completed, serving.queued) == (10, 0)
+
+
+def test_a_slow_fabric_slows_running_replicas_at_once() -> None:
+    fabric = BrokenFabric()
+    serving = replaying(replay_of(20), fabric)
+    serving.reconcile(wanted_of((0, share())), 0.0)
+    serve(serving, 5)
+    before = serving.running_jobs(0)[0].latency_s
+    fabric.bytes_per_s = 1e9
+    serving.serve(5.0, 1.0, load_ratio=1.0, speed_ratio=FULL_SPEED, usable=USABLE)
+    after = serving.running_jobs(0)[0].latency_s
+
+    assert before is not None
+    assert after is not None
+    assert after[3] > 1.5 * before[3]
+
+
+def test_a_known_prefix_is_not_computed_again_and_draws_requests_to_it() -> None:
+    plain, warm = replaying(replay_of(10)), replaying(replay_of(10, prefix=(7, 8)))
+    flop = []
+    for serving in (plain, warm):
+        serving.reconcile(wanted_of((0, share()), (1, share((1,), job_id="job-2"))), 0.0)
+        flop.append(sum(work.prefill_flop.sum() for work in serve(serving, 12)))
+
+    report = report_of(warm)
+    # The first request pays for 1,200 tokens, the others for the 176 behind two blocks.
+    assert report.prefix_hit_ratio == pytest.approx(9 * 1_024 / (10 * 1_200))
+    assert flop[1] / flop[0] == pytest.approx((1_200 + 9 * 176) / 12_000, rel=0.05)
+
+
+def test_cost_and_tokens_per_joule_follow_from_energy_and_time() -> None:
+    serving = replaying(replay_of(10))
+    serving.reconcile(wanted_of((0, share())), 0.0)
+    serve(serving, 20)
+
+    report = serving.report(
+        chip_j=1e5,
+        plant_j=3.6e6,
+        prices=PriceSettings(usd_per_kwh=0.1, usd_per_chip_hour=1.8),
+    )
+
+    assert report.output_tokens == 500
+    assert report.tokens_per_chip_j == pytest.approx(500 / 1e5)
+    assert report.tokens_per_plant_j == pytest.approx(500 / 3.6e6)
+    # One kWh and four chips for 20 s.
+    assert report.usd_per_million_tokens == pytest.approx((0.1 + 0.04) * 1e6 / 500)
+    assert report.output_tokens_per_s == pytest.approx(25.0)
+
+
+@pytest.mark.parametrize("price", [-0.1, float("nan"), float("inf")])
+def test_a_price_that_is_none_is_refused(price: float) -> None:
+    with pytest.raises(ConfigurationError, match="usd_per_kwh"):
+        PriceSettings(usd_per_kwh=price)
