@@ -5,6 +5,7 @@ from typing import Final
 
 from isotherm.bench.emulator.balance import e5
 from isotherm.bench.emulator.engine import e1
+from isotherm.bench.emulator.everything import e2
 from isotherm.bench.emulator.fleet_plant import e3
 from isotherm.bench.emulator.loss_of_flow import e6
 from isotherm.bench.emulator.memory import e7
@@ -21,6 +22,7 @@ CaseRun = Callable[[bool, int], Case]
 SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
     "emulator": {
         "E1": e1,
+        "E2": e2,
         "E3": e3,
         "E4": e4,
         "E5": e5,
