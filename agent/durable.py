@@ -1,6 +1,5 @@
 """The little that an agent must not forget: its epoch, the highest term, a latched guard."""
 
-import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -8,6 +7,7 @@ import msgspec
 
 from agent.guard import GuardLevel, TripReason
 from fleet.errors import ConfigurationError
+from fleet.segment import write_synced
 
 
 class _Remembered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,18 +87,3 @@ class AgentMemory:
 
     def _save(self) -> None:
         write_synced(self._path, msgspec.json.encode(self._now))
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Replace a file so that a crash leaves the old or the new content, never a mixture."""
-    beside = path.with_suffix(".new")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

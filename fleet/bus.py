@@ -89,7 +89,13 @@ class InMemoryBus:
     """
 
     def __init__(self, topics: Sequence[Topic] = TOPICS, *, retained: int = 20_000) -> None:
-        self._logs = {t.name: [_Log(t, n, retained) for n in range(t.partitions)] for t in topics}
+        self._logs: dict[str, list[Log]] = {
+            topic.name: [
+                self._make_log(topic, partition) or _MemoryLog(topic, partition, retained)
+                for partition in range(topic.partitions)
+            ]
+            for topic in topics
+        }
         self._grown = threading.Condition()
         self._committed: dict[tuple[str, str, int], int] = {}
         self._closed = False
@@ -146,7 +152,11 @@ class InMemoryBus:
     ) -> None:
         self.close()
 
-    def _log(self, topic: Topic, partition: int) -> "_Log":
+    def _make_log(self, _topic: Topic, _partition: int) -> "Log | None":
+        """Where a partition is kept, if not in memory."""
+        return None
+
+    def _log(self, topic: Topic, partition: int) -> "Log":
         try:
             return self._logs[topic.name][partition]
         except (KeyError, IndexError):
@@ -174,7 +184,24 @@ class InMemoryBus:
                 self._committed[group, topic.name, partition] = offset
 
 
-class _Log:
+class Log(Protocol):
+    """One partition of the twin; used under its lock."""
+
+    @property
+    def first(self) -> int:
+        """Offset of the oldest message kept."""
+
+    @property
+    def end(self) -> int:
+        """Offset of the next message."""
+
+    def append(self, key: str, value: bytes) -> int:
+        """The message's offset."""
+
+    def read(self, offset: int, limit: int) -> list[Record]: ...
+
+
+class _MemoryLog:
     def __init__(self, topic: Topic, partition: int, retained: int) -> None:
         self._topic = topic
         self._partition = partition

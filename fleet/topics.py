@@ -11,6 +11,8 @@ class Topic:
     partitions: int
     compacted: bool = False
     retention_s: float = 86_400.0
+    volatile: bool = False
+    """Worth nothing after a restart, so a bus of one process keeps it in memory alone."""
 
     def partition_of(self, key: str) -> int:
         return zlib.crc32(key.encode()) % self.partitions
@@ -20,7 +22,9 @@ TELEMETRY: Final = Topic(name="isotherm.telemetry", partitions=8)  # key: coolin
 COMMANDS: Final = Topic(name="isotherm.commands", partitions=8, retention_s=3600)  # key: loop
 ACKS: Final = Topic(name="isotherm.acks", partitions=8, retention_s=3600)  # key: loop
 EVENTS: Final = Topic(name="isotherm.events", partitions=1)
-LIVE: Final = Topic(name="isotherm.live", partitions=1, retention_s=600)  # key: cooling loop
+LIVE: Final = Topic(  # key: cooling loop
+    name="isotherm.live", partitions=1, retention_s=600, volatile=True
+)
 SCHEMAS: Final = Topic(name="isotherm.schemas", partitions=1, compacted=True)  # key: schema id
 DEAD_LETTERS: Final = Topic(name="isotherm.dead-letters", partitions=1)  # key: reason
 

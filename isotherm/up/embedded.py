@@ -1,4 +1,4 @@
-"""A whole data center in one process: every role, on an in-memory bus and SQLite."""
+"""A whole data center in one process: every role, on a bus in files and SQLite."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +15,14 @@ from controller.store import Store
 from emulator.devices.catalogue import Devices
 from emulator.options import EmulatorOptions
 from emulator.runtime import EmulatorRuntime
-from fleet.bus import InMemoryBus
+from fleet.bus_local import LocalBus
 from fleet.clock import Clock
 from fleet.topology import Cooling, FleetMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedOptions:
-    """`state_dir` keeps the agents' durable counters and spools, and the database."""
+    """`state_dir` keeps the agents' durable counters and spools, the bus and the database."""
 
     state_dir: Path
     emulator: EmulatorOptions = field(default_factory=EmulatorOptions)
@@ -43,7 +43,7 @@ class EmbeddedDatacenter:
     def __init__(self, options: EmbeddedOptions, fleet_map: FleetMap, clock: Clock) -> None:
         options.state_dir.mkdir(parents=True, exist_ok=True)
         self.fleet_map = fleet_map
-        self.bus = InMemoryBus()
+        self.bus = LocalBus(options.state_dir / "bus", clock)
         self.store = Store(options.database_url)
         self.emulator = EmulatorRuntime(options.emulator, fleet_map, clock)
         self.world = self.emulator.world

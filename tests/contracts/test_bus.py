@@ -1,13 +1,16 @@
-"""What every bus promises; the same suite on the in-memory twin and on a real Kafka broker."""
+"""What every bus promises: one suite on the twin, in memory and in files, and on a Kafka broker."""
 
 import threading
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from fleet.bus import Bus, InMemoryBus, Reader, Record, Start
 from fleet.bus_kafka import KafkaBus, KafkaOptions
+from fleet.bus_local import LocalBus
+from fleet.clock import ManualClock
 from fleet.errors import BusError, BusUnavailableError, ConfigurationError
 from fleet.topics import Topic
 from isotherm.servers.kafka_broker import KafkaBroker
@@ -23,11 +26,15 @@ def schemas() -> Topic:
     return Topic(name=f"test.{uuid.uuid4().hex}", partitions=1, compacted=True)
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
-def bus(request: pytest.FixtureRequest, topic: Topic, schemas: Topic) -> Iterator[Bus]:
+@pytest.fixture(params=["memory", "local", pytest.param("kafka", marks=pytest.mark.kafka)])
+def bus(
+    request: pytest.FixtureRequest, topic: Topic, schemas: Topic, tmp_path: Path
+) -> Iterator[Bus]:
     made: Bus
     if request.param == "memory":
         made = InMemoryBus([topic, schemas])
+    elif request.param == "local":
+        made = LocalBus(tmp_path, ManualClock(), [topic, schemas])
     else:
         broker: KafkaBroker = request.getfixturevalue("kafka_broker")
         made = KafkaBus(KafkaOptions(bootstrap=broker.bootstrap), [topic, schemas])
