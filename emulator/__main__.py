@@ -21,6 +21,8 @@ from emulator.recording.replay import Replay
 from emulator.recording.serve import serve_replay
 from emulator.runtime import EmulatorRuntime
 from emulator.sysfs_tree import SysfsTree
+from emulator.workload import ProductOptions
+from emulator.workload.backend import BackendName, DeviceName
 from fleet.clock import SystemClock
 from fleet.errors import ConfigurationError, IsothermError
 from fleet.topology import FleetMap, trn3_datacenter
@@ -51,9 +53,18 @@ def serve_command(
     ] = EmulatorOptions().load_ratio,
     ultraservers: Annotated[int, typer.Option(min=1, help="UltraServers on each loop.")] = 2,
     loops: Annotated[int, typer.Option(min=1, help="Cooling loops of the hall.")] = 1,
+    backend: Annotated[
+        BackendName, typer.Option(help="What multiplies; torch is an optional extra.")
+    ] = BackendName.NUMPY,
+    device: Annotated[DeviceName, typer.Option(help="Of torch.")] = DeviceName.CPU,
 ) -> None:
     """Step a hall and answer for its devices, until SIGTERM or Ctrl-C."""
-    options = EmulatorOptions(seed=seed, trace=trace, load_ratio=load)
+    options = EmulatorOptions(
+        seed=seed,
+        trace=trace,
+        load_ratio=load,
+        products=ProductOptions(backend=backend, device=device),
+    )
     fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
     try:
         options.validate()

@@ -1,6 +1,7 @@
 """The world: requests become products, products become heat, heat becomes coolant temperature."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -34,7 +35,7 @@ from emulator.serving.traffic import Arrivals, GeneratedTraffic, Replay, Scaled,
 from emulator.skus import FleetSkus
 from emulator.sled import SledPower, sled_power, vcpu_busy_ratio
 from emulator.weather import WeatherTable, generated, hall_weather, read
-from emulator.workload import WorkloadEngine
+from emulator.workload import ProductRecord, WorkloadEngine
 from fleet.clock import Clock
 from fleet.topology import FleetMap
 from thermal.arrays import FloatArray
@@ -101,7 +102,8 @@ class World:
             reload_s=options.reload_s,
             replace_at_power_up=options.replace_at_power_up,
         )
-        self.engine = WorkloadEngine(chips, product_rng, threads=options.matmul_threads)
+        self.engine = WorkloadEngine(chips, product_rng, options=options.products)
+        self.products = ProductRecord(chips)
         self.serving = _serving(options, self.skus, self.fabric, traffic_rng)
         self._backlog = Backlog(self.skus.chips, peak_flop_per_s=options.emulated_peak_flop_per_s)
         self._book = FaultBook(fleet_map, pumps=self.loops.pumps)
@@ -183,8 +185,10 @@ class World:
         allowed = self.chips.allowed_ratio(*self._backlog.wanted(dt_s), junction_c)
         lost_s = np.where(self.chips.usable, 1.0 - allowed, 0.0) * dt_s
         self.serving.stall(lost_s, self.now_s + dt_s)
-        executed = self.engine.execute(self._backlog.orders(allowed, dt_s))
-        self.chips.draw(*self._backlog.settle(executed, dt_s), junction_c)
+        orders = self._backlog.orders(allowed, dt_s)
+        executed = self.engine.execute(replace(orders, expected_flips=self.broken.sdc_per_s * dt_s))
+        self.products.keep(executed)
+        self.chips.draw(*self._backlog.settle(executed.flop, dt_s), junction_c)
         busy = self._by_sled(np.maximum(self.chips.tensor_ratio, self.chips.hbm_ratio))
         self._vcpu_ratio = vcpu_busy_ratio(self.skus.sleds, busy / self.fleet_map.chips_of_sled)
 
@@ -224,6 +228,7 @@ class World:
     def _publish(self, dt_s: float) -> None:
         hall = Hall(
             chips=self.chips,
+            products=self.products,
             hbm=self.hbm,
             loops=self.loops,
             powered=self._powered,

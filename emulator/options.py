@@ -10,6 +10,7 @@ from emulator.hbm.registers import Overflow
 from emulator.hbm.settings import HbmSettings, published_rates
 from emulator.serving.report import PriceSettings
 from emulator.weather import ClimateSettings
+from emulator.workload.options import ProductOptions
 from fleet.errors import ConfigurationError
 from thermal.facility import HeatRejection
 
@@ -36,8 +37,7 @@ class EmulatorOptions:
     """Arrivals, of the capacity of the replicas that run."""
     emulated_peak_flop_per_s: float = 50e6
     """Host FLOP/s that stand for one chip at its peak."""
-    matmul_threads: int = 1
-    """BLAS threads of the real products."""
+    products: ProductOptions = field(default_factory=ProductOptions)
     max_batch: int = 256
     """Requests that one replica decodes together."""
     prefill_tokens: int = 8_192
@@ -76,13 +76,13 @@ class EmulatorOptions:
                 raise ConfigurationError(f"emulator option {name} = {path}: no such file")
         if self.replay and self.trace is None:
             raise ConfigurationError("emulator option replay: expected a trace to replay")
+        self.products.validate()
 
 
 _CHECKS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("seed", lambda v: v >= 0, "0 or more"),
     ("load_ratio", lambda v: 0 <= v <= 2, "0 to 2"),
     ("emulated_peak_flop_per_s", lambda v: 1e5 <= v <= 1e12, "1e5 to 1e12 FLOP/s"),
-    ("matmul_threads", lambda v: 1 <= v <= 256, "1 to 256"),
     ("max_batch", lambda v: 1 <= v <= 4096, "1 to 4096"),
     ("prefill_tokens", lambda v: 128 <= v <= 1_000_000, "128 to 1,000,000"),
     ("max_waiting", lambda v: 1 <= v <= 1_000_000, "1 to 1,000,000"),

@@ -19,6 +19,7 @@ from emulator.readings import (
 )
 from emulator.sensing import Sensors
 from emulator.skus import FleetSkus
+from emulator.workload import ProductRecord
 from fleet.metrics import LeakState
 from fleet.topology import Cooling, FleetMap
 from thermal.arrays import BoolArray, FloatArray
@@ -46,6 +47,7 @@ class Hall:
     """What the sensors are held to; arrays [sleds] unless the name says chip."""
 
     chips: ChipBank
+    products: ProductRecord
     hbm: HbmModel
     loops: HallCooling
     powered: BoolArray
@@ -162,6 +164,8 @@ class Panel:
             core_utilization_ratio=tuple(chip["core_ratio"][span]),
             flop_per_s=tuple(chip["flop_per_s"][span]),
             power_minutes=tuple(self._minutes[span]),
+            products_real=tuple(hall.products.real[span].tolist()),
+            numerical_errors_total=tuple(hall.products.corrupted_total[span].tolist()),
             device_memory_bytes=tuple(hall.chip_memory_bytes[span]),
             ecc=ecc,
             inlet_c=sled["inlet_c"][row],

@@ -93,6 +93,10 @@ class SledReadings:
     core_utilization_ratio: tuple[float, ...]
     flop_per_s: tuple[float, ...]
     """At the scale of the real chip."""
+    products_real: tuple[bool, ...]
+    """Counted from matrix products that ran; otherwise by the same formula."""
+    numerical_errors_total: tuple[int, ...]
+    """Products whose checksums did not agree, since the world began."""
     device_memory_bytes: tuple[int, ...]
     power_minutes: tuple[PowerMinute, ...]
     ecc: EccCounts

@@ -100,7 +100,7 @@ class NeuronMonitor:
         ]
         self._vcpu_keys = [f'"{vcpu}":' for vcpu in range(self._host.vcpus)]
         self._schedule = _Schedule(self._settings.periods)
-        self._counted: dict[tuple[str, int], tuple[int, int]] | None = None
+        self._counted: dict[tuple[str, int], tuple[int, int, int]] | None = None
         self._report_at_ns: int | None = None
 
     def read_lines(self) -> list[bytes]:
@@ -122,10 +122,7 @@ class NeuronMonitor:
         due = self._schedule.due(seen.at_unix_ns)
         runtimes = ",".join([self._runtime(job, seen, due) for job in seen.jobs])
         if "execution_stats" in due or self._counted is None:
-            self._counted = {
-                (job.job_id, job.attempt): (job.completed_total, job.errors_total)
-                for job in seen.jobs
-            }
+            self._counted = {(job.job_id, job.attempt): _counts(job, seen) for job in seen.jobs}
         text = (
             f'{{"neuron_runtime_data":[{runtimes}],"system_data":{{{self._system(seen, due)}}},'
             f"{self._fixed}}}\n"
@@ -139,7 +136,7 @@ class NeuronMonitor:
         if (period := due.get("neuroncore_counters")) is not None:
             groups.append(_group("neuroncore_counters", period, self._core_counters(job, seen)))
         if (period := due.get("execution_stats")) is not None:
-            groups.append(_group("execution_stats", period, self._execution_stats(job)))
+            groups.append(_group("execution_stats", period, self._execution_stats(job, seen)))
         if (period := due.get("memory_used")) is not None:
             groups.append(_group("memory_used", period, self._memory_used(job, seen)))
         if (period := due.get("neuron_runtime_vcpu_usage")) is not None:
@@ -160,30 +157,33 @@ class NeuronMonitor:
             in_use.append(self._chip_texts[chip].counters(percent, flops))
         return f'"neuroncores_in_use":{{{",".join(in_use)}}}'
 
-    def _execution_stats(self, job: RunningJob) -> str:
-        completed, errors = self._since_last(job)
+    def _execution_stats(self, job: RunningJob, seen: SledReadings) -> str:
+        completed, errors, numerical = self._since_last(job, seen)
         total = device = "null"
         if job.latency_s is not None:
             total = _latencies(job.latency_s, 1.0)
             device = _latencies(job.latency_s, self._settings.device_latency_ratio)
         return (
-            f'"error_summary":{{"generic":0,"numerical":0,"transient":0,"model":0,'
+            f'"error_summary":{{"generic":0,"numerical":{numerical},"transient":0,"model":0,'
             f'"runtime":{errors},"hardware":0}},'
             f'"execution_summary":{{"completed":{completed},"completed_with_err":{errors},'
-            '"completed_with_num_err":0,"timed_out":0,"incorrect_input":0,"failed_to_queue":0},'
+            f'"completed_with_num_err":{numerical},"timed_out":0,"incorrect_input":0,'
+            '"failed_to_queue":0},'
             f'"latency_stats":{{"total_latency":{total},"device_latency":{device}}}'
         )
 
-    def _since_last(self, job: RunningJob) -> tuple[int, int]:
-        """Executions and errors of the period.
+    def _since_last(self, job: RunningJob, seen: SledReadings) -> tuple[int, int, int]:
+        """Executions, errors and numerical errors of the period.
 
         The tool counts from its own start: what ran before is not in its first report.
         """
-        now = (job.completed_total, job.errors_total)
+        now = _counts(job, seen)
         if self._counted is None:
-            return (0, 0)
-        before = self._counted.get((job.job_id, job.attempt), (0, 0))
-        return max(0, now[0] - before[0]), max(0, now[1] - before[1])
+            return (0, 0, 0)
+        # Chips count numerical errors from before the job on.
+        before = self._counted.get((job.job_id, job.attempt), (0, 0, now[2]))
+        completed, errors, numerical = (max(0, b - a) for a, b in zip(before, now, strict=True))
+        return completed, errors, numerical
 
     def _memory_used(self, job: RunningJob, seen: SledReadings) -> str:
         memory, device_bytes, breakdown = self._settings.memory, 0, []
@@ -383,6 +383,11 @@ def _latencies(latency_s: tuple[float, ...], share: float) -> str:
         for percentile, value in zip(PERCENTILES, latency_s, strict=True)
     ]
     return f"{{{','.join(each)}}}"
+
+
+def _counts(job: RunningJob, seen: SledReadings) -> tuple[int, int, int]:
+    numerical = sum(seen.numerical_errors_total[chip] for chip in job.chips)
+    return job.completed_total, job.errors_total, numerical
 
 
 def _group(name: str, period_s: float, body: str) -> str:

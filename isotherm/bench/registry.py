@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from isotherm.bench.emulator.balance import e5
+from isotherm.bench.emulator.corruption import e8
 from isotherm.bench.emulator.engine import e1
 from isotherm.bench.emulator.everything import e2
 from isotherm.bench.emulator.fleet_plant import e3
@@ -28,6 +29,7 @@ SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
         "E5": e5,
         "E6": e6,
         "E7": e7,
+        "E8": e8,
         "E9": e9,
     },
     "pipeline": {

@@ -19,7 +19,6 @@ def test_the_defaults_can_be_used() -> None:
         ("load_ratio", float("nan")),
         ("emulated_peak_flop_per_s", 0.0),
         ("emulated_peak_flop_per_s", float("inf")),
-        ("matmul_threads", 0),
         ("max_batch", 0),
         ("step_s", 0.0),
         ("settle_s", -1.0),

@@ -17,7 +17,18 @@ DIMENSIONLESS = {
 # ... and these carry whatever unit the thing beside them has: a metric, a limit, a control law.
 UNIT_OF_CONTEXT = {
     *("value", "values", "low", "high", "limit", "held", "unknown", "wish", "default", "truth"),
-    *("integral", "previous", "output", "slope", "wanted", "tolerance", "feedforward", "asked"),
+    *(
+        "before",
+        "after",
+        "integral",
+        "previous",
+        "output",
+        "slope",
+        "wanted",
+        "tolerance",
+        "feedforward",
+        "asked",
+    ),
     *(
         "offset",
         "noise",

@@ -20,13 +20,13 @@ from emulator.skus import ChipColumns, SkuSettings, generation_settings
 from emulator.workload import (
     LONGEST_ROWS,
     Flop,
-    LayerProgram,
-    Matrix,
     Orders,
-    Product,
+    ProductOptions,
+    ProductShape,
     WorkloadEngine,
     product_shape,
 )
+from emulator.workload.number_type import Matrix
 from fleet.topology import Generation
 from isotherm.bench.report import Case
 
@@ -67,7 +67,8 @@ def e1(quick: bool, seed: int) -> Case:
 
 
 def run_e1(quick: bool, seed: int, *, threads: int = 1) -> EngineResult:
-    """GFLOP/s of `WorkloadEngine.execute`, all its bookkeeping included, over `numpy.matmul`.
+    """GFLOP/s of `WorkloadEngine.execute`, bookkeeping and verification included, over
+    `numpy.matmul`; by the CPU time of the process, since the host may run other things as well.
 
     Both run the products of the same served seconds at full load, in alternating order, with the
     same operands' shapes and BLAS threads. The plain side is a bare loop over prepared operands.
@@ -76,10 +77,9 @@ def run_e1(quick: bool, seed: int, *, threads: int = 1) -> EngineResult:
     chips, repeats = (72, 11) if quick else (288, 15)
     orders = served_orders(chips, spans=4, rng=rng)
     shape = product_shape(MODELS[_MODEL], _TENSOR_PARALLEL)
-    engine = WorkloadEngine(chips, rng, threads=threads)
+    engine = WorkloadEngine(chips, rng, options=ProductOptions(threads=threads))
     engine.place(dict.fromkeys(range(chips), shape))
-    program = LayerProgram(shape, rng)
-    pairs = [(EngineProducts(order, engine), PlainProducts(order, program)) for order in orders]
+    pairs = [(EngineProducts(order, engine), PlainProducts(order, shape, rng)) for order in orders]
     speeds: list[tuple[float, float]] = []
     with ThreadpoolController().limit(limits=threads, user_api="blas"):
         # Short turns: what else the host does then falls on both sides alike.
@@ -103,10 +103,11 @@ class PlainProducts:
     engine's scaling values grow, so `prepare` sets them back between turns, outside of the clock.
     """
 
-    def __init__(self, order: Orders, program: LayerProgram) -> None:
-        self.triples = list(_operands(order, program))
+    def __init__(self, order: Orders, shape: ProductShape, rng: np.random.Generator) -> None:
+        layer = _plain_layer(shape, rng)
+        self.triples = list(_whole_products(order, layer))
         self.flop = sum(2.0 * float(a.shape[0] * b.size) for a, b, _ in self.triples)
-        self._rows = program.products[0].source
+        self._rows = layer[0][0]
         self._fresh = self._rows.copy()
 
     def prepare(self) -> None:
@@ -118,7 +119,28 @@ class PlainProducts:
         return self.flop
 
 
-def _operands(order: Orders, program: LayerProgram) -> Iterator[Triple]:
+def _plain_layer(shape: ProductShape, rng: np.random.Generator) -> list[Triple]:
+    """Contiguous operands of every product of a layer, as long as the longest."""
+
+    def drawn(rows: int, columns: int) -> Matrix:
+        return rng.standard_normal((rows, columns), dtype=np.float32)
+
+    rows = drawn(LONGEST_ROWS, shape.hidden)
+    pairs = {
+        width: (
+            drawn(shape.hidden, width) / np.float32(shape.hidden**0.5),
+            np.zeros((LONGEST_ROWS, width), np.float32),
+            drawn(width, shape.hidden) / np.float32(width**0.5),
+        )
+        for width in set(shape.widths)
+    }
+    layer: list[Triple] = []
+    for up, wide, down in (pairs[width] for width in shape.widths):
+        layer += [(rows, up, wide), (wide, down, rows)]
+    return layer
+
+
+def _whole_products(order: Orders, layer: list[Triple]) -> Iterator[Triple]:
     for chip in range(len(order.prefill_flop)):
         batch = int(np.clip(order.decode_rows[chip], 1, LONGEST_ROWS))
         position = 0
@@ -126,22 +148,24 @@ def _operands(order: Orders, program: LayerProgram) -> Iterator[Triple]:
             (float(order.prefill_flop[chip]), LONGEST_ROWS),
             (float(order.decode_flop[chip]), batch),
         ):
-            for product, rows in _whole_rows(program, position, left, longest):
-                yield product.source[:rows], product.weights, product.target[:rows]
+            for product, rows in _whole_rows(layer, position, left, longest):
+                source, weights, target = product
+                yield source[:rows], weights, target[:rows]
                 position += 1
 
 
 def _whole_rows(
-    program: LayerProgram, position: int, left_flop: float, longest: int
-) -> Iterator[tuple[Product, int]]:
+    layer: list[Triple], position: int, left_flop: float, longest: int
+) -> Iterator[tuple[Triple, int]]:
     """Products from a position on with their rows, until less than a row of the next is left."""
     while True:
-        product = program.products[position % len(program.products)]
-        rows = min(int(left_flop / product.row_flop), longest)
+        product = layer[position % len(layer)]
+        row_flop = 2.0 * product[1].size
+        rows = min(int(left_flop / row_flop), longest)
         if not rows:
             return
         yield product, rows
-        left_flop -= rows * product.row_flop
+        left_flop -= rows * row_flop
         position += 1
 
 
@@ -154,10 +178,12 @@ class EngineProducts:
 
     def __call__(self) -> float:
         self._engine.rewind()
-        return float(self._engine.execute(self._order).sum())
+        return float(self._engine.execute(self._order).flop.sum())
 
 
-def served_orders(chips: int, *, spans: int, rng: np.random.Generator) -> list[Orders]:
+def served_orders(
+    chips: int, *, spans: int, rng: np.random.Generator, peak_flop_per_s: float = _PEAK_FLOP_PER_S
+) -> list[Orders]:
     """What replicas of a saturated hall ask of their chips, second by second."""
     sku = generation_settings(Generation.TRN3_GEN2).chip
     cost = StepCost(shape=MODELS[_MODEL], chips=_TENSOR_PARALLEL, sku=sku)
@@ -180,11 +206,11 @@ def served_orders(chips: int, *, spans: int, rng: np.random.Generator) -> list[O
                 replica.offer(Request(at, prompt, output))
             replica.advance(second + 1.0)
         if second >= warm_up:
-            orders.append(_orders(replicas, sku))
+            orders.append(_orders(replicas, sku, peak_flop_per_s))
     return orders
 
 
-def _orders(replicas: list[Replica], sku: SkuSettings) -> Orders:
+def _orders(replicas: list[Replica], sku: SkuSettings, peak_flop_per_s: float) -> Orders:
     def per_chip(values: list[float]) -> Flop:
         return np.repeat(np.array(values) / _TENSOR_PARALLEL, _TENSOR_PARALLEL)
 
@@ -195,7 +221,7 @@ def _orders(replicas: list[Replica], sku: SkuSettings) -> Orders:
         moved_bytes=per_chip([replica.moved_bytes for replica in replicas]),
         decode_rows=np.repeat([replica.decode_rows for replica in replicas], _TENSOR_PARALLEL),
     )
-    backlog = Backlog(ChipColumns.alike(sku, chips=chips), peak_flop_per_s=_PEAK_FLOP_PER_S)
+    backlog = Backlog(ChipColumns.alike(sku, chips=chips), peak_flop_per_s=peak_flop_per_s)
     backlog.add(work, usable=np.ones(chips, dtype=np.bool_), dt_s=1.0)
     return backlog.orders(np.ones(chips), 1.0)
 
@@ -212,6 +238,6 @@ def _turns(
 
 
 def _flop_per_s(run: Callable[[], float]) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     flop = run()
-    return flop / (time.perf_counter() - started)
+    return flop / (time.process_time() - started)

@@ -51,6 +51,8 @@ def sled_readings(**changes: Any) -> SledReadings:
         core_utilization_ratio=(0.814, 0.7, 0.6, 0.5),
         flop_per_s=(4e14, 3e14, 2e14, 1e14),
         power_minutes=(NO_MINUTE,) * 4,
+        products_real=(True,) * 4,
+        numerical_errors_total=(0,) * 4,
         device_memory_bytes=(118_111_600_640,) * 4,
         ecc=EccCounts(
             hbm_corrected=(3, 0, 0, 1),

@@ -1,0 +1,227 @@
+"""One chip's share of products after another, on buffers that the chips of a shape share."""
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Final
+
+import numpy as np
+
+from emulator.workload.backend import Backend, Tensor
+from emulator.workload.flips import Flip, OnStrike, Operand, Strike
+from emulator.workload.ledger import NOT_JUDGED, Ledger, Slot
+from emulator.workload.number_type import NumberType
+from emulator.workload.program import LayerProgram, Operands, Product
+from emulator.workload.shapes import LONGEST_ROWS, SMALLEST_COLUMNS
+
+# Of a pair's result; beyond, it is scaled back to about one. Within e4m3's best part.
+_LOWEST_MEAN_SQUARE: Final = 1.0 / 16.0
+_HIGHEST_MEAN_SQUARE: Final = 16.0
+_LEAST: Final = np.float32(1e-30)
+
+
+class _Kind(Enum):
+    RUN = auto()  # whole rows of a product
+    PART = auto()  # some columns of one row
+    STRUCK = auto()  # either, with one bit flipped; its sound run follows
+    SETTLE = auto()  # what a result has become since: rounded, or one row of two products
+
+
+_Operation = tuple[_Kind, Product, Operands, Slot | None, int, int]
+"""..., chip, index of the product among those of the chip."""
+
+
+class ProductRunner:
+    """Plans the products of many chips, then runs them, and has each verified if there is a ledger.
+
+    Planning first keeps the bookkeeping out of the loop of products, where every product has
+    thrown it out of the processor's caches.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        precision: NumberType,
+        ledger: Ledger | None,
+        rng: np.random.Generator,
+        on_strike: OnStrike | None,
+    ) -> None:
+        self._backend = backend
+        self._rounds = precision is not NumberType.FP32
+        self._precision = precision
+        self._ledger = ledger
+        self._rng = rng
+        self._on_strike = on_strike
+        self._part: Tensor = backend.put(np.zeros((2, 1), np.float32))
+        self._squares: Tensor = backend.put(np.zeros(LONGEST_ROWS, np.float32))
+        self._plan: list[_Operation] = []
+        self._chip = 0
+        self._index = 0
+        self._flips: Sequence[float] = ()
+        self._spent_flop = 0.0
+        self.products = 0
+        """Products planned, parts of a row included."""
+
+    # --- planning --------------------------------------------------------------------------------
+
+    def begin(self, chip: int, flips_at_flop: Sequence[float]) -> None:
+        """The next products are this chip's; bits flip in those that reach so many FLOP."""
+        self._chip = chip
+        self._index = 0
+        self._flips = flips_at_flop
+        self._spent_flop = 0.0
+
+    def plan(
+        self, program: LayerProgram, position: int, budget_flop: float, longest: int
+    ) -> tuple[float, int]:
+        """Products from a position on until less than a row of the next is left; their FLOP, and
+        the next position.
+        """
+        products = program.products
+        left = budget_flop
+        while True:
+            product = products[position]
+            rows = min(int(left / product.row_flop), longest)
+            if not rows:
+                break
+            self._add(_Kind.RUN, product, product.operands(rows), rows)
+            left -= rows * product.row_flop
+            position += 1
+            if position == len(products):
+                position = 0
+        if left == budget_flop:
+            left -= self._plan_columns(products[position], left)
+        return budget_flop - left, position
+
+    def _plan_columns(self, product: Product, budget_flop: float) -> float:
+        """Part of one row, so that a nearly idle chip does its little each time; its FLOP."""
+        column_flop: float = 2.0 * product.source.columns
+        columns = int(budget_flop / column_flop)
+        columns -= columns % SMALLEST_COLUMNS
+        if not columns:
+            return 0.0
+        values = product.target.values[:1, :columns]
+        operands = Operands(
+            source=product.source.values[:1],
+            weights=product.weights[:, :columns],
+            block=values,
+            values=values,
+            signs=product.target.signs[:columns],
+            promised=self._part,
+        )
+        self._add(_Kind.PART, product, operands, 1)
+        return column_flop * columns
+
+    def _add(self, kind: _Kind, product: Product, operands: Operands, rows: int) -> None:
+        if self._ledger is not None and not self._ledger.has_room(3 * rows):
+            self.run()
+        chip, index = self._chip, self._index
+        if self._flips and self._is_struck(
+            2.0 * rows * operands.values.shape[1] * product.source.columns
+        ):
+            slot = self._slot(product, rows, chip, index)
+            self._plan.append((_Kind.STRUCK, product, operands, slot, chip, index))
+        slot = self._slot(product, rows, chip, index)
+        self._plan.append((kind, product, operands, slot, chip, index))
+        if self._rounds or kind is _Kind.PART:
+            slot = self._slot(product, rows, NOT_JUDGED, index)
+            whole = product.operands(rows)
+            self._plan.append((_Kind.SETTLE, product, whole, slot, chip, index))
+        self._index += 1
+        self.products += 1
+
+    def _slot(self, product: Product, rows: int, chip: int, index: int) -> Slot | None:
+        return self._ledger.slot(product, rows, chip, index) if self._ledger is not None else None
+
+    def _is_struck(self, flop: float) -> bool:
+        self._spent_flop += flop
+        missed = [at for at in self._flips if at >= self._spent_flop]
+        struck = len(missed) < len(self._flips)
+        self._flips = missed
+        return struck
+
+    # --- running ---------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run what was planned, and have it judged."""
+        backend = self._backend
+        matmul, row_dots = backend.matmul, backend.row_dots
+        for number, (kind, product, operands, slot, chip, index) in enumerate(self._plan):
+            if kind is _Kind.STRUCK:
+                self._strike(product, operands, slot, (chip, index))
+                continue
+            source, weights, block, values, signs, promised = operands
+            if kind is not _Kind.SETTLE:
+                matmul(source, weights, out=block)
+            elif self._rounds:
+                backend.round_to(values, self._precision)
+            if slot is not None:
+                if kind is _Kind.PART:
+                    self._promise_part(product, operands)
+                sums, squares, kept = slot
+                matmul(values, signs, out=sums)
+                row_dots(values, values, out=squares)
+                kept[:] = promised
+            if product.closes_pair and kind is not _Kind.SETTLE:
+                self._bound(values, slot, number)
+        self._plan.clear()
+        if self._ledger is not None:
+            self._ledger.judge()
+
+    def _promise_part(self, product: Product, operands: Operands) -> None:
+        checksum = product.partial[:, operands.values.shape[1] // SMALLEST_COLUMNS - 1]
+        self._backend.matmul(operands.source, checksum, out=self._part[0])
+        self._backend.matmul(operands.source, product.source.signs, out=self._part[1])
+
+    def _bound(self, values: Tensor, slot: Slot | None, number: int) -> None:
+        """Scale each row back to about one by a power of two, which is exact."""
+        rows, columns = values.shape
+        if slot is None:
+            squares = self._squares[:rows]
+            self._backend.row_dots(values, values, out=squares)
+        else:
+            squares = slot[1]
+        mean_square = self._backend.total(squares) / (rows * columns)
+        if _LOWEST_MEAN_SQUARE <= mean_square <= _HIGHEST_MEAN_SQUARE:
+            return
+        each = self._backend.host(squares) / np.float32(columns)
+        factors = np.exp2(-np.round(0.5 * np.log2(np.maximum(each, _LEAST)))).astype(np.float32)
+        values *= self._backend.put(factors[:, np.newaxis])
+        if self._ledger is not None:
+            self._ledger.note_scaled(number, factors)
+
+    def _strike(
+        self, product: Product, operands: Operands, slot: Slot | None, place: tuple[int, int]
+    ) -> None:
+        """Run the product with one bit flipped, note what its checksums say, take the flip back.
+
+        The product then runs once more, because chips share buffers: what one chip corrupts must
+        not reach another's memory.
+        """
+        backend = self._backend
+        rows, columns = operands.values.shape
+        flip = Flip.drawn(self._rng, (rows, product.source.columns, columns), self._precision)
+        late = flip.operand is Operand.RESULT
+        with np.errstate(all="ignore"):  # the flipped value may be any bit pattern
+            before, after = (0.0, 0.0) if late else flip.apply(product, backend)
+            backend.matmul(operands.source, operands.weights, out=operands.block)
+            if late:
+                before, after = flip.apply(product, backend)
+            if slot is not None:
+                if operands.promised is self._part:
+                    self._promise_part(product, operands)
+                backend.matmul(operands.values, operands.signs, out=slot[0])
+                backend.row_dots(operands.values, operands.values, out=slot[1])
+                slot[2][:] = operands.promised
+        flip.undo(product, before)
+        if self._on_strike is not None:
+            self._on_strike(
+                Strike(
+                    chip=place[0],
+                    product=place[1],
+                    flip=flip,
+                    before=before,
+                    after=after,
+                    source=backend.host(operands.source),
+                    weights=backend.host(product.weights[:, :columns]),
+                )
+            )
