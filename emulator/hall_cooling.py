@@ -14,7 +14,7 @@ from emulator.readings import CduReadings, CduRequests
 from emulator.sensing import CduFirmware
 from emulator.skus import FleetSkus
 from fleet.errors import ConfigurationError
-from fleet.topology import Cooling, Datacenter, FleetMap, Generation, LoopKind
+from fleet.topology import Cooling, Datacenter, FleetMap, LoopKind
 from thermal.arrays import BoolArray, FloatArray
 from thermal.plant.settings import PlantSettings
 from thermal.plant.state import Weather
@@ -53,7 +53,7 @@ class HallCooling:
         liquid, air = self._of[Cooling.LIQUID], self._of[Cooling.AIR]
         assert liquid.fleet_map is not None, "see check_cooling"
         self.coolant = CoolingLoops(
-            liquid.fleet_map,
+            FleetSkus(liquid.fleet_map),
             rng,
             settings=[settings[row] for row in self._map.loops_cooled_by(Cooling.LIQUID)],
             longest_step_s=longest_step_s,
@@ -193,9 +193,3 @@ def check_cooling(fleet_map: FleetMap) -> None:
     for loop in fleet_map.datacenter.loops:
         if loop.kind is LoopKind.LIQUID_TO_AIR:
             raise ConfigurationError(f"{loop.id}: a loop of kind {loop.kind} can not run yet")
-        for server in loop.ultraservers:
-            if server.generation is Generation.CS3:
-                raise ConfigurationError(
-                    f"{server.id}: cs3 gives 23 kW to one engine block, which the plant can not "
-                    "cool yet"
-                )

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
 from emulator.faults.columns import FaultColumns
 from emulator.readings import CduReadings, CduRequests
 from emulator.sensing import CduFirmware
-from fleet.topology import FleetMap
+from emulator.skus import FleetSkus
 from thermal.arrays import FloatArray
 from thermal.plant.layout import PlantLayout
 from thermal.plant.liquid import LiquidPlant
@@ -20,11 +21,15 @@ SLED_STATE = ("sled_inlet_c", "sled_outlet_c", "sled_flow_lpm")
 
 
 class CoolingLoops:
-    """One plant for all loops and one firmware each; columns below are in FleetMap order."""
+    """One plant for all loops and one firmware each; columns below are in FleetMap order.
+
+    The plant's chips are plates: a wafer that many plates carry side by side is as many of them,
+    and shows its hottest.
+    """
 
     def __init__(
         self,
-        fleet_map: FleetMap,
+        skus: FleetSkus,
         rng: np.random.Generator,
         *,
         settings: Sequence[PlantSettings],
@@ -32,8 +37,12 @@ class CoolingLoops:
         firmware: Callable[[int], CduFirmware],
     ) -> None:
         """`settings` of each loop; `firmware` builds that of one CDU from its number of pumps."""
+        fleet_map = skus.fleet_map
+        self._plates = skus.chip_column(lambda chip: chip.cold_plates).astype(np.int64)
+        self._first_plate = np.cumsum(self._plates) - self._plates
         layout = PlantLayout(
-            sled_of_chip=fleet_map.sled_of_chip, loop_of_sled=fleet_map.loop_of_sled
+            sled_of_chip=np.repeat(fleet_map.sled_of_chip, self._plates),
+            loop_of_sled=fleet_map.loop_of_sled,
         )
         self.plant = LiquidPlant(
             [replace(loop, longest_step_s=longest_step_s) for loop in settings],
@@ -55,7 +64,7 @@ class CoolingLoops:
             self._broken = broken
             # Isolation valves are no fault: they are set from elsewhere and stay as they are.
             named = (f.name for f in fields(PlantFaults) if f.name != "sled_isolated")
-            struck = {name: getattr(broken, name) for name in named}
+            struck = {name: self._by_plate(name, getattr(broken, name)) for name in named}
             self.plant.break_parts(replace(self.plant.faults, **struck))
 
     def step(
@@ -76,7 +85,7 @@ class CoolingLoops:
         ]
         self.plant.step(
             dt_s,
-            chip_power_w=chip_power_w,
+            chip_power_w=self._by_plate("chip_power_w", chip_power_w / self._plates),
             sled_other_liquid_w=sled_other_liquid_w,
             commands=Commands.of(actuators),
         )
@@ -84,7 +93,16 @@ class CoolingLoops:
     def column(self, name: str) -> FloatArray:
         """A state of every chip, sled or pump, loop after loop."""
         values: FloatArray = getattr(self.plant, name).ravel()
-        return values
+        if name.startswith(("sled_", "pump_")) or len(values) == len(self._plates):
+            return values
+        hottest: FloatArray = np.maximum.reduceat(values, self._first_plate)
+        return hottest
+
+    def _by_plate(self, name: str, values: Any) -> Any:
+        """Columns of chips for each of their plates; others as they are."""
+        if not name.startswith("chip_") or len(self._first_plate) == self._plates.sum():
+            return values
+        return np.repeat(values, self._plates)
 
     def scalars(self, name: str) -> FloatArray:
         """A state of every loop."""

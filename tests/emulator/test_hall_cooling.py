@@ -109,13 +109,31 @@ def test_a_fault_strikes_the_place_that_is_named() -> None:
             LoopPlan(kind=LoopKind.LIQUID_TO_AIR, ultraservers={Generation.TRN3_GEN2: 1}),
             "h1/loop01: a loop of kind liquid-to-air",
         ),
-        (
-            LoopPlan(kind=LoopKind.LIQUID_TO_LIQUID, ultraservers={Generation.CS3: 1}),
-            "h1/us01: cs3 gives 23 kW",
-        ),
         (HOSTS, "at least one loop with coolant"),
     ],
 )
 def test_what_can_not_be_cooled_yet_is_refused_by_name(plan: LoopPlan, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         hall_of(mixed_datacenter([plan]))
+
+
+def test_a_wafer_is_cooled_by_all_its_plates() -> None:
+    """At its peak of 21 kW it is as warm as a chip of 1 kW with the same share of the coolant."""
+    plan = {Generation.TRN3_GEN2: 1, Generation.CS3: 2}
+    loops = hall_of(
+        mixed_datacenter([LoopPlan(kind=LoopKind.LIQUID_TO_LIQUID, ultraservers=plan)])
+    ).world
+    power_w = loops.skus.chips.tdp_w
+    for _ in range(300):
+        loops.loops.step(
+            1.0,
+            chip_power_w=power_w,
+            sled_other_w=np.full(38, 300.0),
+            sled_other_liquid_w=np.full(38, 100.0),
+            sensed=[loops.cdu_readings(0)],
+            now_monotonic_s=0.0,
+        )
+    junction_c = loops.loops.column("junction_c")
+    assert len(junction_c) == 146
+    assert junction_c[144:] == pytest.approx(np.median(junction_c[:144]), abs=8.0)
+    assert loops.loops.column("sled_flow_lpm")[36] > 2 * loops.loops.column("sled_flow_lpm")[0]
