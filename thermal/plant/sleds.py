@@ -108,6 +108,43 @@ class Shares:
     other_share: FloatArray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coupling:
+    """Plate to coolant behind the plate's store, H / So, and what else the step makes of it;
+    arrays [chips]. Kept apart because each costs a pass over the chips.
+    """
+
+    ratio: Floats
+    with_store: Floats
+    """H / So + 1."""
+    of_plate: Floats
+    """H / b."""
+
+    @classmethod
+    def none(cls, chips: int) -> "Coupling":
+        ratio, with_store, of_plate = np.zeros((3, chips), np.float32)
+        return cls(ratio=ratio, with_store=with_store, of_plate=of_plate)
+
+    def part(self, chips: slice) -> "Coupling":
+        return Coupling(
+            ratio=self.ratio[chips],
+            with_store=self.with_store[chips],
+            of_plate=self.of_plate[chips],
+        )
+
+    def copy(self) -> "Coupling":
+        return Coupling(
+            ratio=self.ratio.copy(),
+            with_store=self.with_store.copy(),
+            of_plate=self.of_plate.copy(),
+        )
+
+    def put(self, rows: slice | IntArray, ratio: FloatArray, law: ChipLaw) -> None:
+        self.ratio[rows] = ratio
+        self.with_store[rows] = ratio + 1.0
+        self.of_plate[rows] = ratio * (law.coolant_w_per_k / law.plate_w_per_k)
+
+
 class SledBatch:
     """Advances the [chips] and [sleds] columns of a `PlantState`."""
 
@@ -116,8 +153,12 @@ class SledBatch:
     ) -> None:
         self._tiles = tuple(_tiles(settings, layout, tile_chips))
         self._plate_k_per_w = np.zeros(layout.chips, np.float32)
-        self._coupling = np.zeros(layout.chips, np.float32)
-        """[chips] H / So above the knee of the plate, for the last step length."""
+        self._coupling = Coupling.none(layout.chips)
+        """Above the knee of the plate, for the last step length."""
+        self._least_share: list[tuple[Floats, float]] = [(self._plate_k_per_w, 0.0)] * len(
+            self._tiles
+        )
+        """[tiles] the shares last seen, and the least of them in the tile."""
         self._usual_w_per_k = [0.0] * len(self._tiles)
         """[tiles] heat capacity rate above which no chip is slow."""
         self._prepared_s = [0.0] * len(self._tiles)
@@ -163,13 +204,13 @@ class SledBatch:
     def _prepare(self, tile: Tile, law: ChipLaw, dt_s: float) -> None:
         resistance = self._plate_k_per_w[tile.chips]
         behind = (1.0 / law.plate_w_per_k + resistance) * law.coolant_w_per_k
-        self._coupling[tile.chips] = 1.0 / behind
+        self._coupling.put(tile.chips, 1.0 / behind, law)
         knee_w_per_k = tile.plate.knee_lpm * _W_PER_K_PER_LPM
         self._usual_w_per_k[tile.number] = max(knee_w_per_k, 0.5 / float(resistance.min()))
         self._prepared_s[tile.number] = dt_s
 
     # Scratch rows of a tile, by use: sleds 0 flow, 1 rate W/K, 2 arriving °C, 3-5 free;
-    # chips 0 K / So, 1 K Tin / So, 2-5 free. A tile's three parts hand them on.
+    # chips 0 K / So, 1 K Tin / So, 2-3 free. A tile's three parts hand them on.
 
     def _supply(
         self, tile: Tile, state: PlantState, shares: Shares, loop: LoopFlow, dt_s: float
@@ -204,14 +245,12 @@ class SledBatch:
         plate *= law.kept_plate_factor
         plate += junction  #                       n
         coolant += inlet_heat
-        np.multiply(coupling, plate, out=one)
+        np.multiply(coupling.ratio, plate, out=one)
         coolant += one
-        np.add(to_inlet, coupling, out=one)
-        one += 1.0
+        np.add(to_inlet, coupling.with_store, out=one)
         coolant /= one  #                          To'
         np.subtract(coolant, plate, out=one)
-        one *= coupling
-        one *= law.coolant_w_per_k / law.plate_w_per_k
+        one *= coupling.of_plate
         plate += one  #                            Tp'
         junction *= law.drive_factor
         np.multiply(plate, law.junction_gain, out=one)
@@ -224,8 +263,8 @@ class SledBatch:
         drive *= law.hbm_drive_factor
         hbm += drive
 
-    def _exchange(self, tile: Tile, law: ChipLaw, shares: Shares) -> Floats:
-        """Leaves K / So in scratch row 0; returns H / So.
+    def _exchange(self, tile: Tile, law: ChipLaw, shares: Shares) -> Coupling:
+        """Leaves K / So in scratch row 0; returns how plates couple to it.
 
         Above the plate's knee, coolant warms straight along the plate (K is twice the rate) and
         the film is constant; only chips below are worked out one by one.
@@ -235,16 +274,26 @@ class SledBatch:
         np.multiply(rate, 2.0 / law.coolant_w_per_k, out=doubled)
         _repeat(doubled, to_inlet, tile.chips_per_sled)
         to_inlet *= shares.chip_share[tile.chips]
-        coupling = self._coupling[tile.chips]
-        usual = 2.0 / law.coolant_w_per_k * self._usual_w_per_k[tile.number]
-        if float(to_inlet.min()) >= usual:
+        coupling = self._coupling.part(tile.chips)
+        usual_w_per_k = self._usual_w_per_k[tile.number]
+        if float(rate.min()) * self._least(tile, shares.chip_share) >= usual_w_per_k:
             return coupling
-        return self._slow_exchange(tile, law, np.flatnonzero(to_inlet < usual))
+        slow = np.flatnonzero(to_inlet < 2.0 / law.coolant_w_per_k * usual_w_per_k)
+        return self._slow_exchange(tile, law, slow, coupling.copy()) if len(slow) else coupling
 
-    def _slow_exchange(self, tile: Tile, law: ChipLaw, rows: IntArray) -> Floats:
+    def _least(self, tile: Tile, chip_share: FloatArray) -> float:
+        """The smallest share of a chip in the tile; looked for only when the shares are new."""
+        shares, least = self._least_share[tile.number]
+        if shares is not chip_share:
+            least = float(chip_share[tile.chips].min())
+            self._least_share[tile.number] = (chip_share, least)
+        return least
+
+    def _slow_exchange(
+        self, tile: Tile, law: ChipLaw, rows: IntArray, coupling: Coupling
+    ) -> Coupling:
         """`_exchange` for the chips of a tile in `rows`, whose flow is low."""
-        to_inlet, *_, coupling = self._scratch(self._chip_rows, tile.chips, 5)
-        np.copyto(coupling, self._coupling[tile.chips])
+        (to_inlet,) = self._scratch(self._chip_rows, tile.chips, 1)
         rate = to_inlet[rows] * (0.5 * law.coolant_w_per_k)
         plate = tile.plate
         flow = np.clip(rate / _W_PER_K_PER_LPM, plate.stagnant_lpm, plate.knee_lpm)
@@ -253,7 +302,8 @@ class SledBatch:
         resistance = self._plate_k_per_w[tile.chips][rows] * thicker
         weight = np.maximum(1.0 - rate * resistance, 0.5)
         to_inlet[rows] = rate / (weight * law.coolant_w_per_k)
-        coupling[rows] = 1.0 / ((1.0 / law.plate_w_per_k + resistance) * law.coolant_w_per_k)
+        behind = (1.0 / law.plate_w_per_k + resistance) * law.coolant_w_per_k
+        coupling.put(rows, 1.0 / behind, law)
         return coupling
 
     def _outlets(
