@@ -15,6 +15,8 @@ from api.openapi import with_problems
 from api.options import ApiOptions
 from api.problems import install_problems
 from api.routes import API_PREFIX, API_ROUTERS, ROOT_ROUTERS
+from controller.history.places import HistoryPlaces
+from controller.state.roster import Roster
 from controller.store import Store
 from fleet.bus import Bus
 from fleet.clock import Clock
@@ -35,6 +37,7 @@ def create_app(
     desk = Desk(
         options=options,
         fleet_map=fleet_map,
+        history=HistoryPlaces(fleet_map, Roster(fleet_map)),
         store=store,
         bus=bus,
         clock=clock,

@@ -1,6 +1,6 @@
 """A small synchronous client of the API, for the command line and for tests."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -149,6 +149,23 @@ class ApiClient:
     def test_webhook(self, webhook_id: str) -> Document:
         return self._document("POST", _path("webhooks", webhook_id, "test"))
 
+    def history(
+        self,
+        place: str,
+        metrics: Sequence[str],
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        step_s: int | None = None,
+    ) -> Document:
+        """`since` and `until` are times as ISO 8601 has them, with their offset from UTC."""
+        given = {"from": since, "until": until, "step_s": step_s}
+        query: dict[str, str | Sequence[str]] = {
+            name: str(value) for name, value in given.items() if value is not None
+        }
+        query |= {"place": place, "metric": list(metrics)}
+        return self._document("GET", "/api/v1/history", query=query)
+
     def ready(self) -> bool:
         """False while it is not ready or does not answer; never raises."""
         try:
@@ -177,7 +194,7 @@ class ApiClient:
         path: str,
         *,
         body: Document | None = None,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | Sequence[str]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Document:
         answer = self._answer(method, path, body=body, query=query, headers=headers)
@@ -197,7 +214,7 @@ class ApiClient:
         path: str,
         *,
         body: Document | None = None,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | Sequence[str]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         try:

@@ -9,6 +9,7 @@ from api.hub import LiveHub
 from api.live import LiveViews
 from api.options import ApiOptions
 from api.problems import request_id
+from controller.history.places import HistoryPlaces
 from controller.store import Store, Transaction
 from controller.store.audit import AuditEntry
 from fleet.bus import Bus
@@ -25,6 +26,7 @@ class Desk:
 
     options: ApiOptions
     fleet_map: FleetMap
+    history: HistoryPlaces
     store: Store
     bus: Bus
     clock: Clock

@@ -10,6 +10,7 @@ from controller.__main__ import run as controller
 from fleet.errors import ConfigurationError, IsothermError
 from isotherm.cli.bench import bench
 from isotherm.cli.emulator import app as emulator
+from isotherm.cli.history import history
 from isotherm.cli.messages import decode_command
 from isotherm.cli.people import app as people
 from isotherm.logs import log_lines
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(up)
 app.add_typer(people)
+app.command()(history)
 app.command("decode")(decode_command)
 app.command()(bench)
 app.add_typer(emulator, name="emulator")

@@ -9,6 +9,7 @@ from api.routes import (
     exposition,
     fleet,
     health,
+    history,
     incidents,
     jobs,
     live,
@@ -27,6 +28,7 @@ API_ROUTERS: Final[tuple[APIRouter, ...]] = (
     jobs.router,
     incidents.router,
     webhooks.router,
+    history.router,
     live.router,
 )
 """Under `API_PREFIX`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from controller.state.roster import Roster
 from fleet.clock import NS_PER_S
 from fleet.errors import ConfigurationError
 from fleet.frame import Schema, Slab
+
+LONGEST_WINDOW_S: Final = 600
+"""Queries look so far back for the window that a tick is in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +27,10 @@ class HistorySettings:
     """A window that nothing follows is sealed after this long, as when agents fall silent."""
 
     def validate(self) -> None:
-        if not 1 <= self.window_s <= 3600:
-            raise ConfigurationError(f"history: window_s {self.window_s} is not 1 to 3600 s")
+        if not 1 <= self.window_s <= LONGEST_WINDOW_S:
+            raise ConfigurationError(
+                f"history: window_s {self.window_s} is not 1 to {LONGEST_WINDOW_S} s"
+            )
         if self.longest_open_s < 1:
             raise ConfigurationError(f"history: longest_open_s {self.longest_open_s} is below 1 s")
 

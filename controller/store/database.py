@@ -21,6 +21,7 @@ from controller.store.leases import Leases
 from controller.store.marks import Marks
 from controller.store.migrate import migrate
 from controller.store.outbox import Outbox
+from controller.store.rollups import Rollups
 from controller.store.webhooks import Webhooks
 from fleet.errors import StoreError
 
@@ -66,6 +67,10 @@ class Transaction:
     @cached_property
     def blocks(self) -> Blocks:
         return Blocks(self._connection)
+
+    @cached_property
+    def rollups(self) -> Rollups:
+        return Rollups(self._connection)
 
     @cached_property
     def interlocks(self) -> Interlocks:

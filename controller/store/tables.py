@@ -162,6 +162,49 @@ HISTORY_BLOCKS: Final = Table(
     Index("ix_history_blocks_start_unix_ns", "start_unix_ns", "metric"),
 )
 
+# Statistics of one metric of a group over one span of a level; each body is a block of its own.
+HISTORY_ROLLUPS: Final = Table(
+    "history_rollups",
+    METADATA,
+    Column("step_s", Integer(), primary_key=True, autoincrement=False),
+    Column("group_id", _ID, primary_key=True),
+    Column("metric", String(60), primary_key=True),
+    Column("start_unix_ns", _BIG, primary_key=True, autoincrement=False),
+    Column("min_body", LargeBinary(), nullable=False),
+    Column("max_body", LargeBinary(), nullable=False),
+    Column("mean_body", LargeBinary(), nullable=False),
+    Column("last_body", LargeBinary(), nullable=False),
+    Column("count_body", LargeBinary(), nullable=False),
+    Column("nan_count_body", LargeBinary(), nullable=False),
+    Index("ix_history_rollups_step_s", "step_s", "start_unix_ns", "metric"),
+)
+
+# Spans that have got new data since they were last rolled up. Each change raises `version`, so that
+# what came while the span was being rolled up is not forgotten.
+HISTORY_DIRTY: Final = Table(
+    "history_dirty",
+    METADATA,
+    Column("step_s", Integer(), primary_key=True, autoincrement=False),
+    Column("group_id", _ID, primary_key=True),
+    Column("start_unix_ns", _BIG, primary_key=True, autoincrement=False),
+    Column("version", _BIG, nullable=False),
+)
+
+# Every hole in an agent's sequence numbers, and every loss that an agent has declared.
+INGEST_GAPS: Final = Table(
+    "ingest_gaps",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=True),
+    Column("agent", _ID, nullable=False),
+    Column("epoch", _BIG, nullable=False),
+    Column("first_seq", _BIG, nullable=False),
+    Column("last_seq", _BIG, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("reason", String(100), nullable=False),
+    Column("noted_at_unix_ns", _BIG, nullable=False),
+    Index("ix_ingest_gaps_agent", "agent", "epoch", "first_seq"),
+)
+
 LOOP_TRIPS: Final = Table(
     "loop_trips",
     METADATA,

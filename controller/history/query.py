@@ -1,0 +1,409 @@
+"""History as it is asked for: from the level that fits, filled up from finer ones where it has not
+been rolled up yet.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.history.block import decode_count
+from controller.history.levels import SECONDS, Level, finer
+from controller.history.places import SeatShare, Selection
+from controller.history.rollup import (
+    Rolled,
+    RolledBlock,
+    Stat,
+    Steps,
+    Values,
+    coarsen,
+    concatenate,
+    decode_rolled,
+    decode_values,
+    empty,
+    exact,
+)
+from controller.history.window import TIMES, Block
+from fleet.frame import MISSING_COUNT, IntBlock
+from fleet.metrics import MetricSpec
+
+
+class RawSource(Protocol):
+    """Where sealed windows are kept."""
+
+    def of_group(
+        self, group_id: str, metrics: Iterable[str], *, from_unix_ns: int, until_unix_ns: int
+    ) -> Iterable[Block]:
+        """With ticks in a span of time; of each window its times first."""
+
+    def near(self, metric: str, *, from_unix_ns: int, until_unix_ns: int) -> Iterable[Block]:
+        """The same, of all groups."""
+
+
+class RolledSource(Protocol):
+    """Where statistics are kept."""
+
+    def of_group(
+        self,
+        level: Level,
+        group_id: str,
+        metric: str,
+        stats: Collection[Stat],
+        *,
+        from_unix_ns: int,
+        until_unix_ns: int,
+    ) -> Iterable[RolledBlock]:
+        """Blocks that start in a span of time, with these statistics."""
+
+    def at(
+        self, level: Level, metric: str, stats: Collection[Stat], *, start_unix_ns: int
+    ) -> Iterable[RolledBlock]:
+        """Blocks of all groups with this start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Series:
+    """One row of a selection over time: `values` beside `at_unix_ns`, in order."""
+
+    share: SeatShare
+    row: int
+    """Among the rows of the share."""
+    at_unix_ns: IntBlock
+    values: Mapping[Stat, NDArray[Any]]
+    """Of ticks only LAST, which is the tick itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Together:
+    """Many parts as one series: the least, the largest, mean and sum over the parts at each step,
+    and how many of them had a value.
+    """
+
+    at_unix_ns: IntBlock
+    least: NDArray[np.float64]
+    largest: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    total: NDArray[np.float64]
+    parts: NDArray[np.int64]
+
+
+def pick(share: SeatShare, values: Values) -> Values:
+    """The share's rows of a group's."""
+    parts = len(values) // share.size
+    if share.part is not None and share.part >= parts:
+        return values[:0]
+    by_seat = values.reshape(share.size, parts, -1)[share.seats.start : share.seats.stop]
+    if share.part is not None:
+        by_seat = by_seat[:, share.part : share.part + 1]
+    return by_seat.reshape(-1, values.shape[1])
+
+
+def paired(blocks: Iterable[Block]) -> Iterator[tuple[Block, Block]]:
+    """Each block with the times of its window, which come before it."""
+    times: Block | None = None
+    for block in blocks:
+        if block.metric == TIMES:
+            times = block
+        elif times is not None and times.start_unix_ns == block.start_unix_ns:
+            yield times, block
+
+
+def times_of(body: bytes) -> IntBlock:
+    """(seats, ticks) ns; -1 where there is no tick."""
+    names = decode_count(body).view(np.int64)
+    return names[: len(names) // 3]
+
+
+class HistoryReader:
+    """Answers from what is kept. One transaction uses it."""
+
+    def __init__(self, raw: RawSource, rolled: RolledSource) -> None:
+        self._raw = raw
+        self._rolled = rolled
+
+    def ticks(self, selection: Selection, *, from_unix_ns: int, until_unix_ns: int) -> list[Series]:
+        """Every tick, as it was measured."""
+        found = []
+        for share in selection.shares:
+            windows = list(self._windows(share, selection.metric, from_unix_ns, until_unix_ns))
+            for row in range(max((len(values) for _, values in windows), default=0)):
+                parts = [
+                    (times[row], values[row]) for times, values in windows if row < len(values)
+                ]
+                at, values = (np.concatenate(side) for side in zip(*parts, strict=True))
+                inside = np.flatnonzero((at >= from_unix_ns) & (at < until_unix_ns))
+                order = inside[np.argsort(at[inside], kind="stable")]
+                found.append(
+                    Series(
+                        share=share,
+                        row=row,
+                        at_unix_ns=at[order],
+                        values={Stat.LAST: values[order]},
+                    )
+                )
+        return found
+
+    def steps(
+        self,
+        selection: Selection,
+        level: Level,
+        stats: Collection[Stat],
+        *,
+        from_unix_ns: int,
+        until_unix_ns: int,
+    ) -> list[Series]:
+        """Statistics over the steps that begin in a span of time."""
+        found = []
+        wanted = tuple(dict.fromkeys((*stats, Stat.COUNT)))
+        for share in selection.shares:
+            spans = self._spans(
+                share, selection.metric, level, wanted, (from_unix_ns, until_unix_ns)
+            )
+            if not spans:
+                continue
+            at, rolled = _on_one_axis(spans, level)
+            inside = (at >= from_unix_ns) & (at < until_unix_ns)
+            for row in range(len(rolled[Stat.COUNT])):
+                said = inside & (rolled[Stat.COUNT][row] > 0)
+                found.append(
+                    Series(
+                        share=share,
+                        row=row,
+                        at_unix_ns=at[said],
+                        values={stat: rolled[stat][row][said] for stat in stats},
+                    )
+                )
+        return found
+
+    def together(
+        self, selection: Selection, level: Level | None, *, from_unix_ns: int, until_unix_ns: int
+    ) -> Together:
+        """All rows of a selection as one series; ticks are brought onto seconds."""
+        wanted = (Stat.MIN, Stat.MAX, Stat.MEAN, Stat.COUNT)
+        pieces: dict[int, list[Rolled]] = {}
+        level = level or SECONDS
+        for share in selection.shares:
+            spans = self._spans(
+                share, selection.metric, level, wanted, (from_unix_ns, until_unix_ns)
+            )
+            for start, rolled in spans.items():
+                pieces.setdefault(start, []).append(rolled)
+        stacked = {
+            start: {stat: np.concatenate([piece[stat] for piece in parts]) for stat in wanted}
+            for start, parts in pieces.items()
+        }
+        return _together(stacked, level, from_unix_ns, until_unix_ns)
+
+    def moment(
+        self, selection: Selection, *, at_unix_ns: int, stale_ns: int
+    ) -> dict[str, NDArray[np.float64]]:
+        """Group -> its rows' newest value at a time, NaN where there is none that is fresh enough.
+        Of ticks; see `moment_rolled` for times of which none are kept.
+        """
+        sizes = {share.group_id: share.size for share in selection.shares}
+        metric = selection.metric.name
+        newest: dict[str, tuple[IntBlock, NDArray[np.float64]]] = {}
+        blocks = self._raw.near(
+            metric, from_unix_ns=at_unix_ns - stale_ns, until_unix_ns=at_unix_ns + 1
+        )
+        for times, block in paired(blocks):
+            size = sizes.get(block.group_id)
+            if size is None:
+                continue
+            at = times_of(times.body)
+            found = _newest(at, decode_values(metric, block.body), at_unix_ns, stale_ns)
+            before = newest.get(block.group_id)
+            if before is not None and len(before[0]) == len(found[0]):
+                later = found[0] > before[0]
+                found = (
+                    np.where(later, found[0], before[0]),
+                    np.where(later, found[1], before[1]),
+                )
+            newest[block.group_id] = found
+        return {group: values for group, (_, values) in newest.items()}
+
+    def moment_rolled(
+        self, selection: Selection, level: Level, *, at_unix_ns: int
+    ) -> dict[str, NDArray[np.float64]]:
+        """The mean of the step that a time is in."""
+        sizes = {share.group_id for share in selection.shares}
+        start = level.span_of(at_unix_ns)
+        step = (at_unix_ns - start) // level.step_ns
+        found = {}
+        metric = selection.metric.name
+        for block in self._rolled.at(level, metric, (Stat.MEAN,), start_unix_ns=start):
+            if block.group_id in sizes:
+                mean = decode_rolled(metric, block.bodies)[Stat.MEAN]
+                found[block.group_id] = mean[:, step].astype(np.float64)
+        return found
+
+    def _windows(
+        self, share: SeatShare, metric: MetricSpec, from_ns: int, until_ns: int
+    ) -> Iterator[tuple[IntBlock, Values]]:
+        """Times and values of the share's rows, (rows, ticks) each, window by window."""
+        blocks = self._raw.of_group(
+            share.group_id, (TIMES, metric.name), from_unix_ns=from_ns, until_unix_ns=until_ns
+        )
+        for times, block in paired(blocks):
+            at = times_of(times.body)
+            values = decode_values(metric.name, block.body)
+            yield pick(share, np.repeat(at, len(values) // len(at), axis=0)), pick(share, values)
+
+    def _spans(
+        self,
+        share: SeatShare,
+        metric: MetricSpec,
+        level: Level,
+        stats: tuple[Stat, ...],
+        between: tuple[int, int],
+    ) -> dict[int, Rolled]:
+        """Start of a span -> the share's rows; spans without anything are left out."""
+        if level is SECONDS:
+            return self._of_ticks(share, metric, level, between)
+        first = level.span_of(between[0])
+        kept = self._rolled.of_group(
+            level,
+            share.group_id,
+            metric.name,
+            stats,
+            from_unix_ns=first,
+            until_unix_ns=between[1],
+        )
+        spans: dict[int, Rolled] = {}
+        for block in kept:
+            rolled = decode_rolled(metric.name, block.bodies)
+            spans[block.start_unix_ns] = {stat: pick(share, rolled[stat]) for stat in stats}
+        for run in _runs_without(spans, first, between[1], level):
+            spans |= self._made(share, metric, level, stats, run)
+        return spans
+
+    def _made(
+        self,
+        share: SeatShare,
+        metric: MetricSpec,
+        level: Level,
+        stats: tuple[Stat, ...],
+        between: tuple[int, int],
+    ) -> dict[int, Rolled]:
+        """Spans that are not rolled up yet, from what they will be made of."""
+        below = finer(level)
+        if below is None:
+            return self._of_ticks(share, metric, level, between)
+        parts: dict[int, dict[int, Rolled]] = {}
+        for start, rolled in self._spans(share, metric, below, stats, between).items():
+            parts.setdefault(level.span_of(start), {})[start] = rolled
+        return {
+            start: assemble(start, pieces, level, below, counter=exact(metric.name))
+            for start, pieces in parts.items()
+        }
+
+    def _of_ticks(
+        self, share: SeatShare, metric: MetricSpec, level: Level, between: tuple[int, int]
+    ) -> dict[int, Rolled]:
+        windows: dict[int, list[tuple[IntBlock, Values]]] = {}
+        first = level.span_of(between[0])
+        for at, values in self._windows(share, metric, first, between[1]):
+            said = at[at >= first]
+            if not len(said):
+                continue
+            for start in range(level.span_of(int(said.min())), int(said.max()) + 1, level.span_ns):
+                windows.setdefault(start, []).append((at, values))
+        spans = {}
+        for start, parts in windows.items():
+            rows = max(len(values) for _, values in parts)
+            alike = [(at, values) for at, values in parts if len(values) == rows]
+            at, values = (np.concatenate(side, axis=1) for side in zip(*alike, strict=True))
+            spans[start] = Steps(at, 1, level, start).roll(values)
+        return {start: spans[start] for start in spans if start < between[1]}
+
+
+def assemble(
+    start: int, pieces: Mapping[int, Rolled], level: Level, below: Level, *, counter: bool
+) -> Rolled:
+    """One block's span of a level from blocks of the level below."""
+    some = next(iter(pieces.values()))
+    nothing = empty(len(some[Stat.COUNT]), below.points, counter=counter)
+    blank = {stat: nothing[stat] for stat in some}
+    in_order = [
+        pieces.get(piece, blank) for piece in range(start, start + level.span_ns, below.span_ns)
+    ]
+    return coarsen(concatenate(in_order), level.step_s // below.step_s)
+
+
+def _on_one_axis(spans: Mapping[int, Rolled], level: Level) -> tuple[IntBlock, Rolled]:
+    starts = sorted(spans)
+    steps = np.arange(level.points, dtype=np.int64) * level.step_ns
+    at = (np.array(starts, np.int64)[:, None] + steps).reshape(-1)
+    rows = max(len(spans[start][Stat.COUNT]) for start in starts)
+    alike = [start for start in starts if len(spans[start][Stat.COUNT]) == rows]
+    if len(alike) < len(starts):
+        at = (np.array(alike, np.int64)[:, None] + steps).reshape(-1)
+    return at, concatenate([spans[start] for start in alike])
+
+
+def _runs_without(
+    spans: Mapping[int, Rolled], first: int, until: int, level: Level
+) -> list[tuple[int, int]]:
+    """Neighbouring spans that are missing, as (from, until)."""
+    runs: list[tuple[int, int]] = []
+    for start in range(first, until, level.span_ns):
+        if start in spans:
+            continue
+        if runs and runs[-1][1] == start:
+            runs[-1] = (runs[-1][0], start + level.span_ns)
+        else:
+            runs.append((start, start + level.span_ns))
+    return runs
+
+
+def _together(
+    spans: Mapping[int, Rolled], level: Level, from_unix_ns: int, until_unix_ns: int
+) -> Together:
+    empty_at = np.zeros(0, np.int64)
+    nothing = np.zeros(0)
+    if not spans:
+        return Together(
+            at_unix_ns=empty_at,
+            least=nothing,
+            largest=nothing,
+            mean=nothing,
+            total=nothing,
+            parts=empty_at,
+        )
+    at, rolled = _on_one_axis(spans, level)
+    known = rolled[Stat.COUNT] > 0
+    said = (at >= from_unix_ns) & (at < until_unix_ns) & known.any(axis=0)
+    known = known[:, said]
+    mean = rolled[Stat.MEAN][:, said].astype(np.float64)
+    total = np.where(known, mean, 0.0).sum(axis=0)
+    parts = known.sum(axis=0)
+    least = np.where(known, rolled[Stat.MIN][:, said], np.inf).min(axis=0)
+    largest = np.where(known, rolled[Stat.MAX][:, said], -np.inf).max(axis=0)
+    return Together(
+        at_unix_ns=at[said],
+        least=least,
+        largest=largest,
+        mean=total / parts,
+        total=total,
+        parts=parts,
+    )
+
+
+def _newest(
+    at: IntBlock, values: Values, at_unix_ns: int, stale_ns: int
+) -> tuple[IntBlock, NDArray[np.float64]]:
+    """Of each row the time and the value of its newest tick in the span that counts."""
+    fresh = (at <= at_unix_ns) & (at > at_unix_ns - stale_ns)
+    seen = np.where(fresh, at, -1)
+    place = seen.argmax(axis=1)
+    seat_at = seen[np.arange(len(at)), place]
+    parts = len(values) // len(at)
+    newest = values[np.arange(len(values)), np.repeat(place, parts)]
+    found = newest.astype(np.float64)
+    row_at = np.repeat(seat_at, parts)
+    found[row_at < 0] = np.nan
+    if values.dtype == np.uint64:
+        found[newest == MISSING_COUNT] = np.nan
+    return row_at, found
