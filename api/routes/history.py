@@ -175,14 +175,7 @@ def _series(
     name = selection.metric.name
     if selection.together:
         both = reader.together(selection, level, **times)
-        many = {
-            "min": both.least,
-            "mean": both.mean,
-            "max": both.largest,
-            "sum": both.total,
-            "parts": both.parts,
-        }
-        values = {key: column(found) for key, found in many.items()}
+        values = {key: column(found) for key, found in both.values.items()}
         at = unix_s(both.at_unix_ns)
         return [HistorySeriesOut(id=selection.place, metric=name, at_unix_s=at, values=values)]
     if level is None:

@@ -82,11 +82,8 @@ class Together:
     """
 
     at_unix_ns: IntBlock
-    least: NDArray[np.float64]
-    largest: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    total: NDArray[np.float64]
-    parts: NDArray[np.int64]
+    values: Mapping[str, NDArray[Any]]
+    """`min`, `mean`, `max`, `sum` as float64, `parts` as int64."""
 
 
 def pick(share: SeatShare, values: Values) -> Values:
@@ -361,17 +358,10 @@ def _runs_without(
 def _together(
     spans: Mapping[int, Rolled], level: Level, from_unix_ns: int, until_unix_ns: int
 ) -> Together:
-    empty_at = np.zeros(0, np.int64)
-    nothing = np.zeros(0)
     if not spans:
-        return Together(
-            at_unix_ns=empty_at,
-            least=nothing,
-            largest=nothing,
-            mean=nothing,
-            total=nothing,
-            parts=empty_at,
-        )
+        nothing = {name: np.zeros(0) for name in ("min", "mean", "max", "sum")}
+        parts = {"parts": np.zeros(0, np.int64)}
+        return Together(at_unix_ns=np.zeros(0, np.int64), values=nothing | parts)
     at, rolled = _on_one_axis(spans, level)
     known = rolled[Stat.COUNT] > 0
     said = (at >= from_unix_ns) & (at < until_unix_ns) & known.any(axis=0)
@@ -379,16 +369,14 @@ def _together(
     mean = rolled[Stat.MEAN][:, said].astype(np.float64)
     total = np.where(known, mean, 0.0).sum(axis=0)
     parts = known.sum(axis=0)
-    least = np.where(known, rolled[Stat.MIN][:, said], np.inf).min(axis=0)
-    largest = np.where(known, rolled[Stat.MAX][:, said], -np.inf).max(axis=0)
-    return Together(
-        at_unix_ns=at[said],
-        least=least,
-        largest=largest,
-        mean=total / parts,
-        total=total,
-        parts=parts,
-    )
+    values = {
+        "min": np.where(known, rolled[Stat.MIN][:, said], np.inf).min(axis=0),
+        "mean": total / parts,
+        "max": np.where(known, rolled[Stat.MAX][:, said], -np.inf).max(axis=0),
+        "sum": total,
+        "parts": parts,
+    }
+    return Together(at_unix_ns=at[said], values=values)
 
 
 def _newest(

@@ -120,12 +120,12 @@ def test_many_parts_are_told_together(store: Store, places: HistoryPlaces, place
             selection, None, from_unix_ns=T0_NS, until_unix_ns=T0_NS + 90 * NS_PER_S
         )
     steps = JUNCTION_C.reshape(len(JUNCTION_C), -1, 10)
-    np.testing.assert_allclose(both.least, steps.min(axis=(0, 2)))
-    np.testing.assert_allclose(both.largest, steps.max(axis=(0, 2)))
-    np.testing.assert_allclose(both.total, steps.mean(axis=2).sum(axis=0), rtol=1e-5)
-    assert set(both.parts.tolist()) == {SEATS * PARTS}
+    np.testing.assert_allclose(both.values["min"], steps.min(axis=(0, 2)))
+    np.testing.assert_allclose(both.values["max"], steps.max(axis=(0, 2)))
+    np.testing.assert_allclose(both.values["sum"], steps.mean(axis=2).sum(axis=0), rtol=1e-5)
+    assert set(both.values["parts"].tolist()) == {SEATS * PARTS}
     assert len(ticks.at_unix_ns) == 90
-    np.testing.assert_allclose(ticks.mean, JUNCTION_C[:, :90].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(ticks.values["mean"], JUNCTION_C[:, :90].mean(axis=0), rtol=1e-5)
 
 
 def test_a_loop_has_what_its_cdu_says(store: Store, places: HistoryPlaces) -> None:
