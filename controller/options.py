@@ -1,5 +1,6 @@
 from dataclasses import dataclass, field, replace
 
+from controller.chores.settings import ChoreSettings
 from controller.cooling.settings import CoolingSettings
 from controller.incidents.settings import IncidentSettings
 from controller.ingest.consume import IngestSettings
@@ -38,6 +39,7 @@ class ControllerOptions:
     ingest: IngestSettings = field(default_factory=IngestSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
+    chores: ChoreSettings = field(default_factory=ChoreSettings)
 
     def validate(self, fleet_map: FleetMap) -> None:
         """Raises ConfigurationError naming the option that can not be used."""
@@ -47,6 +49,7 @@ class ControllerOptions:
                     f"loops: the fleet has no loop {loop!r}; it has {', '.join(fleet_map.loop_ids)}"
                 )
         self._check_times()
+        self.chores.validate(self.ingest.behind_s)
         shell = self.cooling_of(fleet_map.chips).shell
         if not shell.supply_least_c <= self.supply_c <= shell.supply_most_c:
             raise ConfigurationError(

@@ -9,6 +9,7 @@ import structlog
 from numpy.random import Generator
 
 from controller.anomaly.detectors import build_detectors
+from controller.chores.schedule import Chores
 from controller.cooling.loop import LoopControl
 from controller.decide import Desired, begin, judge, restore, steer
 from controller.effects import Effects, share_ack
@@ -82,6 +83,7 @@ class ControllerRuntime:
         self.ingest = Consumer(bus, store, fleet_map, clock, loops=loops, settings=options.ingest)
         self.effects = Effects(bus, store, clock, fleet_map, self._leadership, options)
         self.deliverer = Deliverer(store, clock, rng or np.random.default_rng(), options.delivery)
+        self.chores = Chores(store, clock, options.chores, leads=self._leadership.held)
         self._detectors = build_detectors(fleet_map)
         liquid = {fleet_map.loop_ids[row] for row in fleet_map.loops_cooled_by(Cooling.LIQUID)}
         self._cooling = {
@@ -129,6 +131,7 @@ class ControllerRuntime:
     def start(self) -> None:
         """Run cycles and deliveries in threads."""
         self.deliverer.start()
+        self.chores.start()
         self._thread = threading.Thread(target=self._run, name="controller", daemon=True)
         self._thread.start()
 
@@ -138,6 +141,7 @@ class ControllerRuntime:
         if self._thread is not None:
             self._thread.join(STOP_S)
             self._thread = None
+        self.chores.stop(timeout_s=0.5)
         self.deliverer.stop(timeout_s=0.5)
         try:
             if self._leadership.held():

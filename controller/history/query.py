@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.history.block import decode_count
 from controller.history.levels import SECONDS, Level, finer
 from controller.history.places import SeatShare, Selection
 from controller.history.rollup import (
@@ -18,14 +17,13 @@ from controller.history.rollup import (
     Stat,
     Steps,
     Values,
-    coarsen,
+    assemble,
     concatenate,
     decode_rolled,
     decode_values,
-    empty,
     exact,
 )
-from controller.history.window import TIMES, Block
+from controller.history.window import TIMES, Block, paired, times_of
 from fleet.frame import MISSING_COUNT, IntBlock
 from fleet.metrics import MetricSpec
 
@@ -49,7 +47,7 @@ class RolledSource(Protocol):
         self,
         level: Level,
         group_id: str,
-        metric: str,
+        metrics: Collection[str],
         stats: Collection[Stat],
         *,
         from_unix_ns: int,
@@ -95,22 +93,6 @@ def pick(share: SeatShare, values: Values) -> Values:
     if share.part is not None:
         by_seat = by_seat[:, share.part : share.part + 1]
     return by_seat.reshape(-1, values.shape[1])
-
-
-def paired(blocks: Iterable[Block]) -> Iterator[tuple[Block, Block]]:
-    """Each block with the times of its window, which come before it."""
-    times: Block | None = None
-    for block in blocks:
-        if block.metric == TIMES:
-            times = block
-        elif times is not None and times.start_unix_ns == block.start_unix_ns:
-            yield times, block
-
-
-def times_of(body: bytes) -> IntBlock:
-    """(seats, ticks) ns; -1 where there is no tick."""
-    names = decode_count(body).view(np.int64)
-    return names[: len(names) // 3]
 
 
 class HistoryReader:
@@ -263,7 +245,7 @@ class HistoryReader:
         kept = self._rolled.of_group(
             level,
             share.group_id,
-            metric.name,
+            (metric.name,),
             stats,
             from_unix_ns=first,
             until_unix_ns=between[1],
@@ -314,19 +296,6 @@ class HistoryReader:
             at, values = (np.concatenate(side, axis=1) for side in zip(*alike, strict=True))
             spans[start] = Steps(at, 1, level, start).roll(values)
         return {start: spans[start] for start in spans if start < between[1]}
-
-
-def assemble(
-    start: int, pieces: Mapping[int, Rolled], level: Level, below: Level, *, counter: bool
-) -> Rolled:
-    """One block's span of a level from blocks of the level below."""
-    some = next(iter(pieces.values()))
-    nothing = empty(len(some[Stat.COUNT]), below.points, counter=counter)
-    blank = {stat: nothing[stat] for stat in some}
-    in_order = [
-        pieces.get(piece, blank) for piece in range(start, start + level.span_ns, below.span_ns)
-    ]
-    return coarsen(concatenate(in_order), level.step_s // below.step_s)
 
 
 def _on_one_axis(spans: Mapping[int, Rolled], level: Level) -> tuple[IntBlock, Rolled]:

@@ -1,7 +1,7 @@
 """Ticks into statistics over steps, and fine steps into coarse ones. Everything here is arrays."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from controller.history.block import (
     encode_gauge,
 )
 from controller.history.levels import Level
+from controller.history.window import Block, paired, times_of
 from fleet.frame import MISSING_COUNT, CountBlock, IntBlock
 from fleet.metrics import BY_NAME, Kind
 
@@ -186,6 +187,83 @@ def _absent(rolled: Rolled, *, counter: bool) -> None:
 def concatenate(blocks: Sequence[Rolled]) -> Rolled:
     """One after the other along the steps."""
     return {stat: np.concatenate([block[stat] for block in blocks], axis=1) for stat in blocks[0]}
+
+
+def assemble(
+    start: int, pieces: Mapping[int, Rolled], level: Level, below: Level, *, counter: bool
+) -> Rolled:
+    """One block's span of a level from blocks of the level below."""
+    some = next(iter(pieces.values()))
+    nothing = empty(len(some[Stat.COUNT]), below.points, counter=counter)
+    blank = {stat: nothing[stat] for stat in some}
+    in_order = [
+        pieces.get(piece, blank) for piece in range(start, start + level.span_ns, below.span_ns)
+    ]
+    return coarsen(concatenate(in_order), level.step_s // below.step_s)
+
+
+def roll_windows(blocks: Iterable[Block], level: Level, start_unix_ns: int) -> list[RolledBlock]:
+    """Ticks of one group, any metrics, into one block a metric. What this build does not know of
+    is left out; it stays in the ticks.
+    """
+    windows: dict[str, list[tuple[Block, Block]]] = {}
+    for times, block in paired(blocks):
+        if block.metric in BY_NAME:
+            windows.setdefault(block.metric, []).append((times, block))
+    steps: dict[tuple[int, ...], Steps] = {}
+    rolled = []
+    for metric, pairs in windows.items():
+        values = [decode_values(metric, block.body) for _, block in pairs]
+        rows = max(len(part) for part in values)
+        alike = [place for place, part in enumerate(values) if len(part) == rows]
+        chosen = [pairs[place][0] for place in alike]
+        key = (rows, *(id(times) for times in chosen))
+        if key not in steps:
+            at = np.concatenate([times_of(times.body) for times in chosen], axis=1)
+            steps[key] = Steps(at, rows // len(at), level, start_unix_ns)
+        found = steps[key].roll(np.concatenate([values[place] for place in alike], axis=1))
+        rolled.append(_block(pairs[0][1].group_id, metric, level, start_unix_ns, found))
+    return [block for block in rolled if block is not None]
+
+
+def roll_blocks(
+    blocks: Iterable[RolledBlock], level: Level, start_unix_ns: int
+) -> list[RolledBlock]:
+    """Blocks of one group and the level below, any metrics, into one block a metric."""
+    by_metric: dict[str, dict[int, RolledBlock]] = {}
+    for block in blocks:
+        by_metric.setdefault(block.metric, {})[block.start_unix_ns] = block
+    rolled = []
+    for metric, found in by_metric.items():
+        some = next(iter(found.values()))
+        pieces = {start: decode_rolled(metric, block.bodies) for start, block in found.items()}
+        whole = assemble(start_unix_ns, pieces, level, some.level, counter=exact(metric))
+        rolled.append(_block(some.group_id, metric, level, start_unix_ns, whole))
+    return [block for block in rolled if block is not None]
+
+
+def fold_block(older: RolledBlock | None, newer: RolledBlock) -> RolledBlock:
+    """A span whose ticks are no longer all kept, with those that came late."""
+    if older is None:
+        return newer
+    before = decode_rolled(older.metric, older.bodies)
+    both = fold(decode_rolled(newer.metric, newer.bodies), before)
+    return replace(newer, bodies=encode_rolled(both))
+
+
+def _block(
+    group_id: str, metric: str, level: Level, start_unix_ns: int, rolled: Rolled
+) -> RolledBlock | None:
+    """None when there is nothing to keep: neither a value nor a failed reading."""
+    if not rolled[Stat.COUNT].any() and not rolled[Stat.NAN_COUNT].any():
+        return None
+    return RolledBlock(
+        group_id=group_id,
+        metric=metric,
+        level=level,
+        start_unix_ns=start_unix_ns,
+        bodies=encode_rolled(rolled),
+    )
 
 
 _COUNTS: Final = (Stat.COUNT, Stat.NAN_COUNT)

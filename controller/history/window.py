@@ -1,14 +1,15 @@
 """Frames of a group, held tick by tick until the window is full and may be sealed."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.history.block import encode_count, encode_gauge
+from controller.history.block import decode_count, encode_count, encode_gauge
 from controller.state.roster import GroupShare
-from fleet.frame import MISSING_COUNT, Column, Schema, Slab
+from fleet.frame import MISSING_COUNT, Column, IntBlock, Schema, Slab
 
 TIMES = "@times"
 """Metric under which a window keeps when each tick was measured, and in which frame."""
@@ -36,6 +37,22 @@ class Sealed:
     """Values measured: ticks times columns, NaN included."""
     agents: tuple[int, ...]
     """Rows of the agents with frames in it."""
+
+
+def paired(blocks: Iterable[Block]) -> Iterator[tuple[Block, Block]]:
+    """Each block with the times of its window, which come before it."""
+    times: Block | None = None
+    for block in blocks:
+        if block.metric == TIMES:
+            times = block
+        elif times is not None and times.start_unix_ns == block.start_unix_ns:
+            yield times, block
+
+
+def times_of(body: bytes) -> IntBlock:
+    """(seats, ticks) ns; -1 where there is no tick."""
+    names = decode_count(body).view(np.int64)
+    return names[: len(names) // 3]
 
 
 class Window:

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from controller.store.tables import AUDIT
 
@@ -18,7 +18,7 @@ class AuditEntry:
 
 
 class Audit:
-    """Append only."""
+    """Append only, but for entries past the time that settings keep them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -34,6 +34,11 @@ class Audit:
                 cause=entry.cause,
             )
         )
+
+    def forget(self, *, before_unix_ns: int) -> int:
+        """Drop entries that are older; how many."""
+        old = delete(AUDIT).where(AUDIT.c.at_unix_ns < before_unix_ns)
+        return self._connection.execute(old).rowcount
 
     def newest(self, *, limit: int = 100) -> list[AuditEntry]:
         rows = self._connection.execute(select(AUDIT).order_by(AUDIT.c.id.desc()).limit(limit))

@@ -48,10 +48,11 @@ class Blocks:
         self, group_id: str, metrics: Iterable[str], *, from_unix_ns: int, until_unix_ns: int
     ) -> Iterator[Block]:
         """Blocks with ticks in a span of time, oldest first; of each window the times first."""
+        table = HISTORY_BLOCKS
         chosen = _between(from_unix_ns, until_unix_ns).where(
-            HISTORY_BLOCKS.c.group_id == group_id, HISTORY_BLOCKS.c.metric.in_(list(metrics))
+            table.c.group_id == group_id, table.c.metric.in_(list(metrics))
         )
-        return self._found(chosen.order_by(HISTORY_BLOCKS.c.start_unix_ns, HISTORY_BLOCKS.c.id))
+        return self._found(chosen.order_by(table.c.start_unix_ns, table.c.id))
 
     def near(self, metric: str, *, from_unix_ns: int, until_unix_ns: int) -> Iterator[Block]:
         """The same for one metric of every group, group by group."""
@@ -86,8 +87,8 @@ class Blocks:
             )
 
     def forget(self, *, before_unix_ns: int) -> int:
-        """Delete what ended before; how many blocks that were."""
-        old = delete(HISTORY_BLOCKS).where(HISTORY_BLOCKS.c.last_unix_ns < before_unix_ns)
+        """Delete windows that began before; how many blocks that were."""
+        old = delete(HISTORY_BLOCKS).where(HISTORY_BLOCKS.c.start_unix_ns < before_unix_ns)
         return self._connection.execute(old).rowcount
 
     def drop(self, group_id: str, *, from_unix_ns: int, until_unix_ns: int) -> None:

@@ -2,7 +2,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from controller.incidents.incident import Acknowledgement, Incident, IncidentState
 from controller.store.tables import INCIDENT_EVENTS, INCIDENTS
@@ -100,6 +100,11 @@ class Incidents:
             same = (INCIDENTS.c.opened_at_unix_ns == at) & (INCIDENTS.c.id < incident_id)
             chosen = chosen.where((INCIDENTS.c.opened_at_unix_ns < at) | same)
         return [_incident(row) for row in self._connection.execute(chosen.limit(limit))]
+
+    def forget(self, *, before_unix_ns: int) -> int:
+        """Drop incidents that were resolved before, with their stories; how many."""
+        old = delete(INCIDENTS).where(INCIDENTS.c.resolved_at_unix_ns < before_unix_ns)
+        return self._connection.execute(old).rowcount
 
     def tell(self, event: IncidentEvent) -> None:
         self._connection.execute(

@@ -1,7 +1,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, delete, select, update
 
 from controller.store.tables import DELIVERIES
 from controller.store.upsert import insert_absent
@@ -128,6 +128,11 @@ class Outbox:
             )
         )
         return self._connection.execute(ended).rowcount
+
+    def forget(self, *, before_unix_ns: int) -> int:
+        """Drop deliveries that came to an end before; how many."""
+        old = delete(DELIVERIES).where(DELIVERIES.c.finished_at_unix_ns < before_unix_ns)
+        return self._connection.execute(old).rowcount
 
     def get(self, delivery_id: str) -> Delivery | None:
         chosen = select(DELIVERIES).where(DELIVERIES.c.id == delivery_id)

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from controller.history.levels import Level
 from controller.history.rollup import RolledBlock, Stat
-from controller.store.tables import HISTORY_DIRTY, HISTORY_ROLLUPS
+from controller.store.tables import HISTORY_DIRTY, HISTORY_KEPT, HISTORY_ROLLUPS
 from controller.store.upsert import upsert
 
 _BODY: Final = {stat: HISTORY_ROLLUPS.c[f"{stat}_body"] for stat in Stat}
@@ -33,7 +33,7 @@ class Rollups:
         self,
         level: Level,
         group_id: str,
-        metric: str,
+        metrics: Collection[str],
         stats: Collection[Stat],
         *,
         from_unix_ns: int,
@@ -44,7 +44,7 @@ class Rollups:
         chosen = _statistics(stats).where(
             table.c.step_s == level.step_s,
             table.c.group_id == group_id,
-            table.c.metric == metric,
+            table.c.metric.in_(list(metrics)),
             table.c.start_unix_ns >= from_unix_ns,
             table.c.start_unix_ns < until_unix_ns,
         )
@@ -125,18 +125,24 @@ class Rollups:
             for row in self._connection.execute(chosen)
         ]
 
-    def done(self, spans: Iterable[DirtySpan]) -> None:
-        """Spans are rolled up, but for what has come since they were read."""
+    def done(self, span: DirtySpan) -> bool:
+        """A span is rolled up; False when more has come since it was read."""
         table = HISTORY_DIRTY
-        for span in spans:
-            self._connection.execute(
-                delete(table).where(
-                    table.c.step_s == span.level.step_s,
-                    table.c.group_id == span.group_id,
-                    table.c.start_unix_ns == span.start_unix_ns,
-                    table.c.version == span.version,
-                )
-            )
+        taken = delete(table).where(
+            table.c.step_s == span.level.step_s,
+            table.c.group_id == span.group_id,
+            table.c.start_unix_ns == span.start_unix_ns,
+            table.c.version == span.version,
+        )
+        return self._connection.execute(taken).rowcount > 0
+
+    def ticks_kept_since(self) -> int:
+        """Ticks of windows that began earlier were deleted; 0 before that has happened."""
+        found = self._connection.execute(select(HISTORY_KEPT.c.since_unix_ns)).scalar()
+        return 0 if found is None else int(found)
+
+    def keep_ticks_since(self, unix_ns: int) -> None:
+        upsert(self._connection, HISTORY_KEPT, [{"id": 1, "since_unix_ns": unix_ns}])
 
     def _found(
         self, chosen: Select[Any], level: Level, stats: Collection[Stat]

@@ -190,6 +190,14 @@ HISTORY_DIRTY: Final = Table(
     Column("version", _BIG, nullable=False),
 )
 
+# One row: from when on all ticks are kept.
+HISTORY_KEPT: Final = Table(
+    "history_kept",
+    METADATA,
+    Column("id", Integer(), primary_key=True, autoincrement=False),
+    Column("since_unix_ns", _BIG, nullable=False),
+)
+
 # Every hole in an agent's sequence numbers, and every loss that an agent has declared.
 INGEST_GAPS: Final = Table(
     "ingest_gaps",

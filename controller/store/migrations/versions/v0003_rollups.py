@@ -38,6 +38,12 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "history_kept",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("since_unix_ns", _BIG, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_history_kept")),
+    )
+    op.create_table(
         "ingest_gaps",
         sa.Column("id", _BIG, autoincrement=True, nullable=False),
         sa.Column("agent", sa.String(length=200), nullable=False),
