@@ -15,6 +15,8 @@ from isotherm.bench.emulator.replay import e9
 from isotherm.bench.fleet import f1, f2
 from isotherm.bench.pipeline.codec import p2
 from isotherm.bench.pipeline.durable import p1
+from isotherm.bench.pipeline.query import p6
+from isotherm.bench.pipeline.stored import p3
 from isotherm.bench.report import Case
 
 CaseRun = Callable[[bool, int], Case]
@@ -35,6 +37,8 @@ SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
     "pipeline": {
         "P1": p1,
         "P2": p2,
+        "P3": p3,
+        "P6": p6,
     },
     "fleet": {
         "F1": f1,
