@@ -76,7 +76,8 @@ def load_step(site: Site) -> None:
     assert peak.supply_error_k <= SUPPLY_ERROR_K
     assert peak.junction_c < THROTTLE_C
     assert site.api.loop(LOOP)["mode"] == "auto"
-    assert site.api.incidents() == []
+    incidents = site.api.incidents()
+    assert not incidents, incidents
 
 
 class Peak:
