@@ -78,11 +78,16 @@ class CduAgent:
         self._lease: _Lease | None = None
         # An agent that starts knows of no lease: whatever an earlier one left ends here.
         self._hand_back_due = True
-        self.notices.tell(EventKind.AGENT_STARTED, "start", {"epoch": str(self._memory.epoch)})
+        self.notices.tell_start(loss_window_s=options.sync_s)
 
     @property
     def leased(self) -> bool:
         return self._lease is not None
+
+    @property
+    def epoch(self) -> int:
+        """Which life of the agent this is."""
+        return self._memory.epoch
 
     def tick(self) -> Frame:
         t0_unix_ns, now_s = self._clock.unix_ns(), self._clock.monotonic_s()

@@ -20,6 +20,11 @@ class Notices:
     def answer(self, ack: Ack) -> None:
         self._waiting.append(ack)
 
+    def tell_start(self, *, loss_window_s: float) -> None:
+        """`loss_window_s` is what a power cut may take; a crash of the process takes nothing."""
+        detail = {"epoch": str(self._epoch), "loss_window_s": f"{loss_window_s:g}"}
+        self.tell(EventKind.AGENT_STARTED, "start", detail)
+
     def tell(self, kind: EventKind, cause: str, detail: dict[str, str]) -> None:
         self._events += 1
         self._waiting.append(

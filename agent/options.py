@@ -4,7 +4,7 @@ from pathlib import Path
 from agent.guard import GuardSettings
 from agent.inputs.ecc import EccSemantics
 from agent.spool import SpoolSettings
-from fleet.codec import Compression
+from fleet.codec import MAX_MESSAGE_BYTES, Compression
 from fleet.errors import ConfigurationError
 
 
@@ -42,7 +42,15 @@ class AgentOptions:
     readers: int = 1
     """Threads that read devices; more than one where devices are reached over a network."""
     sync_s: float = 1.0
-    """How often the spool is synced: what a power cut may take, a crash takes nothing."""
+    """How often the spool is synced, 0: with each tick. It is what a power cut may take, and told
+    when an agent starts; a crash of the process takes nothing.
+    """
+    catch_up_ratio: float = 9.0
+    """Messages of a backlog for each new one: a site that comes back sends at most ten times what
+    it usually does. A choice.
+    """
+    max_message_bytes: int = 1_000_000
+    """More frames than that travel in several messages; Kafka's own limit is 1,048,588."""
     guard: GuardSettings = field(default_factory=GuardSettings)
     cooling: CoolingLimits = field(default_factory=CoolingLimits)
     spool: SpoolSettings = field(default_factory=SpoolSettings)
@@ -55,8 +63,15 @@ class AgentOptions:
             raise ConfigurationError(f"readers {self.readers} is below 1")
         if self.rated_w <= 0:
             raise ConfigurationError(f"rated_w {self.rated_w} is not above 0")
-        if self.sync_s <= 0:
-            raise ConfigurationError(f"sync_s {self.sync_s} is not above 0")
+        if self.sync_s < 0:
+            raise ConfigurationError(f"sync_s {self.sync_s} is below 0")
+        if self.catch_up_ratio <= 0:
+            raise ConfigurationError(f"catch_up_ratio {self.catch_up_ratio} is not above 0")
+        if not 1000 <= self.max_message_bytes <= MAX_MESSAGE_BYTES // 2:
+            raise ConfigurationError(
+                f"max_message_bytes {self.max_message_bytes} is not in "
+                f"1000..{MAX_MESSAGE_BYTES // 2}"
+            )
         self.guard.validate()
         self.cooling.validate()
         self.spool.validate()

@@ -1,7 +1,7 @@
-"""From the spool to the bus: in order, each once, and never in the way of a tick."""
+"""From the spool to the bus: each message once, and never in the way of a tick."""
 
-from collections import Counter, deque
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final
 
@@ -44,6 +44,10 @@ class Publisher:
     At most `window` messages are under way. When one is lost, nothing more is sent until the fate
     of all is known; then the lost ones go again, oldest first, after 1, 2, 4, 5 s. `schemas`
     (id -> document) go ahead of the first message, and again whenever the bus was away.
+
+    With a `catch_up_ratio` there are two lanes: what is new goes first, and of the backlog (what
+    was there before the bus was) at most so many messages for each new one, so that a site that
+    comes back does not starve the control of the others. Without, all goes in order.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Publisher:
         clock: Clock,
         *,
         schemas: Mapping[str, bytes] | None = None,
+        catch_up_ratio: float | None = None,
         window: int = 64,
         burst: int = 1024,
     ) -> None:
@@ -64,9 +69,12 @@ class Publisher:
         self._introductions: list[Future[Position]] = []
         self._window = window
         self._burst = burst
-        self._flying: deque[tuple[int, Future[Position]]] = deque()
-        self._landed: set[int] = set()
-        self._sent = 0
+        self._flying: dict[int, Future[Position]] = {}
+        self._catch_up_ratio = catch_up_ratio
+        self._live = spool.newest
+        """Up to here messages are backlog, or were sent as new ones."""
+        self._allowed = float(window)
+        """Messages of the backlog that may go now."""
         self._wait_s = 0.0
         self._again_s = 0.0
         self.counts: Counter[str] = Counter()
@@ -80,44 +88,38 @@ class Publisher:
         """Send what is due and settle what has come back; never waits."""
         sent = 0
         while sent < self._burst:
-            self._settle()
-            if self._clock.monotonic_s() < self._again_s or not self._introduce():
+            if not self._settle() or not self._introduce():
                 return
             now_sent = self._send()
             if not now_sent:
                 return
             sent += now_sent
 
-    def _settle(self) -> None:
-        if any(future.done() and future.exception() for _, future in self._flying):
-            self._settle_loss()
-            return
-        confirmed = 0
-        while self._flying and self._flying[0][1].done():
-            confirmed, _ = self._flying.popleft()
-            self._landed.discard(confirmed)
-            self.counts["published"] += 1
+    def _settle(self) -> bool:
+        """Whether more may be sent."""
+        landed = [index for index, future in self._flying.items() if future.done()]
+        lost = [index for index in landed if self._flying[index].exception() is not None]
+        if lost and len(landed) < len(self._flying):
+            return False
+        for index in landed:
+            del self._flying[index]
+        arrived = sorted({*landed} - {*lost})
+        if arrived:
+            self.counts["published"] += len(arrived)
+            self._spool.confirm(arrived)
+        if lost:
+            self._spool.give_back(lost)
+            self._fall_back(len(lost))
+        elif arrived:
             self._wait_s = 0.0
-        if confirmed:
-            self._spool.confirm(confirmed)
-
-    def _settle_loss(self) -> None:
-        if not all(future.done() for _, future in self._flying):
-            return
-        self._landed.update(index for index, f in self._flying if f.exception() is None)
-        lost = [index for index, future in self._flying if future.exception() is not None]
-        self._flying.clear()
-        # Only a row without holes may be forgotten; the rest is skipped when its turn comes.
-        self._spool.confirm(lost[0] - 1)
-        self._landed = {index for index in self._landed if index > lost[0]}
-        self._sent = lost[0] - 1
-        self._fall_back(len(lost))
+        return self._clock.monotonic_s() >= self._again_s
 
     def _fall_back(self, lost: int) -> None:
         self.counts["publish_failures"] += lost
         self._wait_s = min(max(2 * self._wait_s, _FIRST_WAIT_S), _LONGEST_WAIT_S)
         self._again_s = self._clock.monotonic_s() + self._wait_s
         self._introduced = not self._schemas
+        self._live = self._spool.newest
 
     def _introduce(self) -> bool:
         """Whether the bus has the schema documents."""
@@ -140,16 +142,23 @@ class Publisher:
 
     def _send(self) -> int:
         free = self._window - len(self._flying)
-        records = self._spool.read(self._sent, free) if free > 0 else []
-        for record in records:
-            self._sent = record.index
-            self._flying.append((record.index, self._fly(record)))
-        return len(records)
+        if self._catch_up_ratio is None:
+            return self._fly(self._spool.lend(free))
+        new = self._spool.lend(free, after=self._live)
+        if new:
+            self._live = new[-1].index
+            self._allowed = min(self._allowed, self._window) + self._catch_up_ratio * len(new)
+        # A quarter of the window is never the backlog's, so that what is new finds its place.
+        room = min(free - self._window // 4, free - len(new), int(self._allowed))
+        late = self._spool.lend(room, until=self._live) if room > 0 else []
+        self._allowed -= len(late)
+        self.counts["caught_up"] += len(late)
+        return self._fly([*new, *late])
 
-    def _fly(self, record: Record) -> Future[Position]:
-        if record.index in self._landed:
-            there: Future[Position] = Future()
-            there.set_result(Position(partition=-1, offset=-1))
-            return there
-        taken = unpack(record.payload)
-        return self._bus.publish(_TOPICS[taken.topic], key=taken.key, value=taken.value)
+    def _fly(self, records: Sequence[Record]) -> int:
+        for record in records:
+            taken = unpack(record.payload)
+            self._flying[record.index] = self._bus.publish(
+                _TOPICS[taken.topic], key=taken.key, value=taken.value
+            )
+        return len(records)

@@ -3,24 +3,25 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
-from agent import relay
 from agent.cdu import CduAgent
 from agent.inbox import CommandInbox
 from agent.options import AgentOptions
 from agent.publish import Publisher, parcel
+from agent.relay import Packing, TelemetryContents
 from agent.sled import SledAgent
 from agent.spool import Spool
+from agent.thin import Thinner
 from fleet import commands
 from fleet.bus import Bus
 from fleet.clock import Clock, run_at_rate
 from fleet.commands import Ack
 from fleet.errors import ConfigurationError
-from fleet.events import Event, encode_event
+from fleet.events import Event, Tombstone, encode_event, tombstone_event
 from fleet.frame import Frame, encode_schema
 from fleet.topics import ACKS, EVENTS
 
@@ -52,13 +53,25 @@ class AgentRuntime:
             raise ConfigurationError("two agents have the same id")
         self._clock = clock
         self.counts: Counter[str] = Counter()
+        self._packing = Packing(
+            compression=options.compression, max_message_bytes=options.max_message_bytes
+        )
+        thinner = Thinner(agent.schema for agent in agents)
+        lives = {agent.agent_id: agent.epoch for agent in agents}
+        self._contents = TelemetryContents(self._packing, thinner, lives, self._declare)
         directory = options.state_dir / "spool"
-        self._frames = self._spool(directory / "telemetry", relay.declare)
-        self._notices = self._spool(directory / "notices", len)
-        schemas = {agent.schema.id: encode_schema(agent.schema) for agent in agents}
+        self._notices = Spool(directory / "notices", options.spool, clock)
+        self._frames = Spool(directory / "telemetry", options.spool, clock, contents=self._contents)
+        schemas = {agent.schema.id: agent.schema for agent in agents} | dict(thinner.stats)
         self._publishers = (
             Publisher(bus, self._notices, clock),
-            Publisher(bus, self._frames, clock, schemas=schemas),
+            Publisher(
+                bus,
+                self._frames,
+                clock,
+                schemas={name: encode_schema(schema) for name, schema in schemas.items()},
+                catch_up_ratio=options.catch_up_ratio,
+            ),
         )
         self._inbox = CommandInbox(bus, {agent.loop_id for agent in agents}, self.counts)
         self._readers = (
@@ -70,9 +83,11 @@ class AgentRuntime:
 
     def tick(self) -> None:
         """Collect every agent, spool one message a loop, and publish if no thread does it."""
-        for payload in relay.pack(self._collect(), self._options.compression):
+        for payload in self._packing.pack(self._collect()):
             self._frames.append(payload)
         self._spool_notices()
+        if not self._options.sync_s:
+            self._sync()
         if not self._threads:
             self.pump()
 
@@ -90,9 +105,13 @@ class AgentRuntime:
         return taken
 
     def pump(self) -> None:
-        """Publish what is spooled, as far as the bus takes it now."""
+        """Publish what is spooled, as far as the bus takes it now; then see that it all fits."""
         for publisher in self._publishers:
             publisher.pump()
+        if not (self._frames.refused and len(self._frames)):
+            self._contents.tell_what_memory_lost()
+        self._frames.make_room()
+        self._notices.make_room()
 
     @property
     def backlog(self) -> int:
@@ -135,8 +154,18 @@ class AgentRuntime:
         self._frames.close()
         self._notices.close()
 
-    def _spool(self, directory: Path, describe: Callable[[Sequence[bytes]], object]) -> Spool:
-        return Spool(directory, self._options.spool, self._clock, describe=describe)
+    def _declare(self, stones: Sequence[Tombstone]) -> None:
+        """Durable until the bus has it: a tombstone is a notice like any other."""
+        now_ns = self._clock.unix_ns()
+        for stone in stones:
+            self.counts[f"declared_{stone.reason}"] += 1
+            agent = self._agents.get(stone.agent)
+            told = tombstone_event(stone, at_unix_ns=now_ns, cause="spool")
+            self._notices.append(_notice(agent.loop_id if agent else stone.agent, told))
+        if stones:
+            first = msgspec.structs.asdict(stones[0])
+            _log.warning("frames declared", agents=len(stones), **first)
+        self._notices.sync()
 
     def _collect(self) -> list[tuple[str, Frame]]:
         agents = self._agents.values()
@@ -189,10 +218,13 @@ class AgentRuntime:
         while not self._clock.wait(self._stopping, _PUMP_PERIOD_S):
             self._isolated("publish", self.pump)
             now_s = self._clock.monotonic_s()
-            if now_s - self._synced_s >= self._options.sync_s:
+            if now_s - self._synced_s >= self._options.sync_s > 0:
                 self._synced_s = now_s
-                self._isolated("sync", self._frames.sync)
-                self._isolated("sync", self._notices.sync)
+                self._isolated("sync", self._sync)
+
+    def _sync(self) -> None:
+        self._frames.sync()
+        self._notices.sync()
 
 
 def _notice(loop: str, notice: Ack | Event) -> bytes:

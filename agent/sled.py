@@ -80,11 +80,16 @@ class SledAgent:
             self._collector.position("junction_c", 0),
             self._collector.position("junction_c", 0) + chips,
         )
-        self.notices.tell(EventKind.AGENT_STARTED, "start", {"epoch": str(self._memory.epoch)})
+        self.notices.tell_start(loss_window_s=options.sync_s)
 
     @property
     def level(self) -> GuardLevel:
         return self._guard.level
+
+    @property
+    def epoch(self) -> int:
+        """Which life of the agent this is."""
+        return self._memory.epoch
 
     def tick(self) -> Frame:
         t0_unix_ns, now_s = self._clock.unix_ns(), self._clock.monotonic_s()

@@ -9,7 +9,7 @@ from fleet.errors import MalformedMessageError
 
 
 class EventKind(StrEnum):
-    AGENT_STARTED = "agent_started"  # subject: agent id
+    AGENT_STARTED = "agent_started"  # subject: agent id; detail: epoch, loss_window_s
     GUARD_TRIPPED = "guard_tripped"  # subject: agent id; detail: reason, level
     LEASE_LAPSED = "lease_lapsed"  # subject: CDU id; its own loop has taken over
     DESIRED_CHANGED = "desired_changed"  # subject: what the API wrote in the store
@@ -43,8 +43,8 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """An agent's word that frames of its spool will not come, or not as they were measured.
 
     `first_seq` to `last_seq`, both included; a `last_seq` of 0 means to the end of that epoch, a
-    `first_seq` of 0 that it is not known where the loss begins. Times are those of the first and
-    of the last of them, 0 where not known.
+    `first_seq` of 0 that it is not known where the loss begins. Times are from the beginning of the
+    first to the end of the last, 0 where not known.
     """
 
     agent: str

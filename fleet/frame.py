@@ -18,6 +18,8 @@ IntBlock = NDArray[np.int64]
 
 MISSING_COUNT: Final = 2**64 - 1
 MAX_COLUMNS: Final = 4096
+STATS: Final = ("min", "max", "mean", "count")
+"""What is left of a column when an agent has had to thin it, in this order."""
 
 
 class Reporter(StrEnum):
@@ -93,6 +95,27 @@ def cdu_schema(pumps: int) -> Schema:
         reporter=Reporter.CDU,
         columns=_columns(scopes, counters=False),
         counters=_columns(scopes, counters=True),
+    )
+
+
+@cache
+def stat_schema(schema: Schema) -> Schema:
+    """Of frames that say what some ticks of `schema` were like.
+
+    Column `junction_c` becomes `junction_c.min`, `.max`, `.mean` and `.count` (of values that were
+    read), each for all parts; counters are those of the last tick. MalformedMessageError where
+    that are more columns than a frame may have.
+    """
+    if len(STATS) * len(schema.columns) + len(schema.counters) > MAX_COLUMNS:
+        raise MalformedMessageError(f"statistics of {len(schema.columns)} columns are too wide")
+    return Schema(
+        reporter=schema.reporter,
+        columns=tuple(
+            Column(f"{column.metric}.{stat}", column.part)
+            for stat in STATS
+            for column in schema.columns
+        ),
+        counters=schema.counters,
     )
 
 

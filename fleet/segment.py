@@ -114,6 +114,28 @@ class Segment:
             os.ftruncate(self._fd, self.end)
         return torn
 
+    def rewritten(self) -> "Segment":
+        """An empty file that stands beside this one until it takes over. Raises OSError."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+        return Segment(self.path, os.open(self._beside, flags, 0o644))
+
+    def take_over(self, old: "Segment") -> None:
+        """Stand where `old` stood; a crash leaves the one or the other. Sync before."""
+        self._beside.replace(old.path)
+        sync_directory(old.path.parent)
+
+    def discard(self) -> None:
+        """The disk did not take all that should have stood here."""
+        self.close()
+        self._beside.unlink(missing_ok=True)
+
+    @property
+    def _beside(self) -> Path:
+        return self.path.with_suffix(".new")
+
+    def fileno(self) -> int:
+        return self._fd
+
     def sync(self) -> None:
         os.fsync(self._fd)
 

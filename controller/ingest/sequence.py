@@ -81,9 +81,14 @@ class Sequences:
         if epoch not in lives:
             if len(lives) >= MAX_EPOCHS and epoch < min(lives):
                 return Arrival.DUPLICATE, 0  # so old that nobody remembers it
-            # Of an agent that was never heard, nobody knows what came before.
-            last = 0 if lives and epoch > max(lives) else seq - 1
+            last = 0
+            if not lives or epoch < max(lives):
+                # Of a life that was never heard, nobody knows what came before. Nothing is called
+                # missing, but a spool that sends new frames first may still bring it.
+                last = seq - 1
             self._begin(row, epoch, last)
+            if last:
+                self._missing[row, epoch] = [(1, last)]
             lives = self._lives(row)
         last = lives[epoch]
         if seq <= last:

@@ -52,6 +52,20 @@ def test_the_first_word_of_an_unknown_agent_is_no_gap() -> None:
     assert Sequences(ROSTER).take_one(0, 4, 1000) == (Arrival.NEW, 0)
 
 
+def test_what_an_unknown_agent_had_spooled_may_come_after_its_newest_frames() -> None:
+    sequences = Sequences(ROSTER)
+    arrivals = [sequences.take_one(0, 4, seq) for seq in (900, 901, 1, 2, 1)]
+    assert [arrival for arrival, _ in arrivals] == [
+        Arrival.NEW,
+        Arrival.NEW,
+        Arrival.LATE,
+        Arrival.LATE,
+        Arrival.DUPLICATE,
+    ]
+    assert sum(missed for _, missed in arrivals) == 0
+    assert sequences.missing(0, 4) == ((3, 899),)
+
+
 def test_a_new_life_of_a_known_agent_starts_at_one() -> None:
     assert known(4, 9).take_one(0, 5, 3) == (Arrival.NEW, 2)
 
