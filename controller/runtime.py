@@ -15,6 +15,7 @@ from controller.decide import Desired, begin, judge, restore, steer
 from controller.effects import Effects, share_ack
 from controller.incidents.lifecycle import IncidentBook
 from controller.ingest.consume import Consumer
+from controller.ingest.declared import DeclaredLosses
 from controller.notify.deliver import Deliverer
 from controller.options import ControllerOptions
 from controller.placement.share import ShareAck
@@ -81,6 +82,7 @@ class ControllerRuntime:
             settings=options.lease,
         )
         self.ingest = Consumer(bus, store, fleet_map, clock, loops=loops, settings=options.ingest)
+        self.declared = DeclaredLosses(bus, store)
         self.effects = Effects(bus, store, clock, fleet_map, self._leadership, options)
         self.deliverer = Deliverer(store, clock, rng or np.random.default_rng(), options.delivery)
         self.chores = Chores(store, clock, options.chores, leads=self._leadership.held)
@@ -149,6 +151,7 @@ class ControllerRuntime:
             self._leadership.release()
         except StoreError as error:
             _log.warning("stopped_without_store", error=str(error))
+        self.declared.start_over()
         self.ingest.close()
 
     def readiness(self) -> Readiness:
@@ -222,6 +225,7 @@ class ControllerRuntime:
             trips = {loop: tx.interlocks.latched(loop) for loop in self._cooling}
         # The last leader wrote history that this one has only seen go by.
         self.ingest.start_over()
+        self.declared.start_over()
         self._book = restore(incidents, at_unix_ns=now)
         self._loops = {
             loop: begin(loop, self._map.cdu_ids[self._map.loop(loop)], trips[loop], settings)
@@ -288,8 +292,12 @@ class ControllerRuntime:
             self.counts["history_samples"] += written.samples
             self.counts["history_bytes"] += written.bytes
             self._kept_at_s = now_s
+            self.counts["losses_declared"] += self.declared.save(self._leadership.check)
         except StoreError as error:
             self._store_away(error)
+        except BusError as error:
+            self.counts["bus_errors"] += 1
+            _log.warning("bus_away", error=str(error))
 
     def _store_away(self, error: StoreError) -> None:
         self.counts["store_errors"] += 1

@@ -15,6 +15,7 @@ from api.routes import (
     live,
     loops,
     sleds,
+    telemetry,
     webhooks,
 )
 
@@ -29,6 +30,7 @@ API_ROUTERS: Final[tuple[APIRouter, ...]] = (
     incidents.router,
     webhooks.router,
     history.router,
+    telemetry.router,
     live.router,
 )
 """Under `API_PREFIX`."""

@@ -15,6 +15,7 @@ from controller.ingest.sequence import Sequences
 from controller.state.columns import FleetColumns
 from controller.state.roster import Roster
 from controller.store import Store, Transaction
+from controller.store.marks import Mark
 from fleet.bus import Bus, Reader, Record, Start
 from fleet.clock import NS_PER_S, Clock
 from fleet.codec import decode_message
@@ -188,9 +189,12 @@ class Consumer:
             check(tx)
             for _, sealed in self._sealed:
                 tx.blocks.append(sealed.blocks)
-            tx.marks.save(self._sequences.marks(agents, unsealed))
+            marks = self._sequences.marks(agents, unsealed)
+            tx.marks.save(marks)
+            settled = self._save_gaps(tx, marks)
             tx.marks.save_offsets(TELEMETRY.name, offsets)
             tx.marks.save_offsets(ACKS.name, self._ack_reader.positions())
+        self._sequences.settle(settled)
         self._kept = self._kept | offsets
         written = Written(
             windows=len(self._sealed),
@@ -215,6 +219,23 @@ class Consumer:
         self._sealed.clear()
         self._telemetry.close()
         self._telemetry = self._resume(TELEMETRY, kept)
+
+    def _save_gaps(self, tx: Transaction, marks: Iterable[Mark]) -> list[tuple[int, int]]:
+        """Write down the holes of agents whose windows are written now. A number that fills a hole
+        and is not written yet counts as missing in its mark, and so it does here: it is looked at
+        again with the next window.
+        """
+        by_life = {(mark.agent, mark.epoch): mark for mark in marks}
+        settled = []
+        for row, epoch in self._sequences.unsettled():
+            agent = self._roster.agents[row]
+            mark = by_life.get((agent, epoch))
+            if mark is None:
+                continue
+            holes = self._sequences.missing(row, epoch)
+            if tx.gaps.follow(agent, epoch, holes, mark.missing, at_unix_ns=self._clock.unix_ns()):
+                settled.append((row, epoch))
+        return settled
 
     def _seal(self, window: Window) -> Sealed:
         first_row = int(self._roster.first_row[window.group])

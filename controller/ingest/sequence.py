@@ -51,6 +51,8 @@ class Sequences:
         self._older: dict[int, dict[int, int]] = {}
         """Row -> last number of each life before the newest."""
         self._missing: dict[tuple[int, int], list[Range]] = {}
+        self._unsettled: set[tuple[int, int]] = set()
+        """(row, epoch) whose holes have changed since they were written down."""
         for mark in sorted(marks, key=lambda mark: mark.epoch):
             row = roster.row(mark.agent)
             if row is not None:
@@ -98,11 +100,20 @@ class Sequences:
             holes = self._missing.setdefault((row, epoch), [])
             holes.append((last + 1, seq - 1))
             del holes[:-MAX_RANGES]
+            self._unsettled.add((row, epoch))
         self._keep(row, epoch, seq)
         return Arrival.NEW, missed
 
     def missing(self, row: int, epoch: int) -> tuple[Range, ...]:
         return tuple(self._missing.get((row, epoch), ()))
+
+    def unsettled(self) -> list[tuple[int, int]]:
+        """(agent row, epoch) whose holes are to be written down."""
+        return sorted(self._unsettled)
+
+    def settle(self, written: Iterable[tuple[int, int]]) -> None:
+        """Their holes are written down."""
+        self._unsettled.difference_update(written)
 
     def marks(self, rows: Iterable[int], unsealed: Unsealed) -> list[Mark]:
         """How far each agent was read, every life; what is not written yet counts as missing."""
@@ -161,6 +172,7 @@ class Sequences:
         ]
         if not holes:
             del self._missing[row, epoch]
+        self._unsettled.add((row, epoch))
         return Arrival.LATE
 
 

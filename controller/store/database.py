@@ -12,6 +12,7 @@ from controller.store.audit import Audit
 from controller.store.blocks import Blocks
 from controller.store.cordons import Cordons
 from controller.store.engine import WRITES, open_engine, parse_url, place_of
+from controller.store.gaps import Gaps
 from controller.store.guards import Guards
 from controller.store.idempotency import Idempotency
 from controller.store.incidents import Incidents
@@ -71,6 +72,10 @@ class Transaction:
     @cached_property
     def rollups(self) -> Rollups:
         return Rollups(self._connection)
+
+    @cached_property
+    def gaps(self) -> Gaps:
+        return Gaps(self._connection)
 
     @cached_property
     def interlocks(self) -> Interlocks:
