@@ -14,7 +14,7 @@ from api.schemas.history import HistoryOut, HistorySeriesOut, MomentOut, column,
 from api.schemas.values import when, when_or_none
 from controller.history.levels import LEVELS, RAW_STEP_S, Level, choose, level_of
 from controller.history.places import Selection
-from controller.history.query import HistoryReader, pick
+from controller.history.query import HistoryReader, rows_of
 from controller.history.rollup import Stat
 from controller.store import Transaction
 from fleet.clock import NS_PER_S
@@ -138,7 +138,7 @@ def moment(
     for share in selection.shares:
         found = values.get(share.group_id)
         rows = desk.history.rows(selection, share)
-        picked = np.zeros(0) if found is None else pick(share, found[:, None])[:, 0]
+        picked = np.zeros(0) if found is None else found[rows_of(share, len(found))]
         columns.append(picked if len(picked) == rows else np.full(rows, np.nan))
     return MomentOut(
         metric=metric,

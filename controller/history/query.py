@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.history.block import shape_of
 from controller.history.levels import SECONDS, Level, finer
 from controller.history.places import SeatShare, Selection
 from controller.history.rollup import (
@@ -84,15 +85,13 @@ class Together:
     """`min`, `mean`, `max`, `sum` as float64, `parts` as int64."""
 
 
-def pick(share: SeatShare, values: Values) -> Values:
-    """The share's rows of a group's."""
-    parts = len(values) // share.size
-    if share.part is not None and share.part >= parts:
-        return values[:0]
-    by_seat = values.reshape(share.size, parts, -1)[share.seats.start : share.seats.stop]
-    if share.part is not None:
-        by_seat = by_seat[:, share.part : share.part + 1]
-    return by_seat.reshape(-1, values.shape[1])
+def rows_of(share: SeatShare, rows: int) -> slice:
+    """The share's rows of a group's `rows`: they stand side by side, seat by seat."""
+    parts = rows // share.size
+    first, last = share.seats.start * parts, share.seats.stop * parts
+    if share.part is None:
+        return slice(first, last)
+    return slice(first + share.part, last, parts) if share.part < parts else slice(0)
 
 
 class HistoryReader:
@@ -226,9 +225,10 @@ class HistoryReader:
             share.group_id, (TIMES, metric.name), from_unix_ns=from_ns, until_unix_ns=until_ns
         )
         for times, block in paired(blocks):
-            at = times_of(times.body)
-            values = decode_values(metric.name, block.body)
-            yield pick(share, np.repeat(at, len(values) // len(at), axis=0)), pick(share, values)
+            rows = shape_of(block.body)[0]
+            chosen = rows_of(share, rows)
+            at = np.repeat(times_of(times.body), rows // share.size, axis=0)[chosen]
+            yield at, decode_values(metric.name, block.body, chosen)
 
     def _spans(
         self,
@@ -252,8 +252,8 @@ class HistoryReader:
         )
         spans: dict[int, Rolled] = {}
         for block in kept:
-            rolled = decode_rolled(metric.name, block.bodies)
-            spans[block.start_unix_ns] = {stat: pick(share, rolled[stat]) for stat in stats}
+            chosen = rows_of(share, shape_of(block.bodies[Stat.COUNT])[0])
+            spans[block.start_unix_ns] = decode_rolled(metric.name, block.bodies, chosen)
         for run in _runs_without(spans, first, between[1], level):
             spans |= self._made(share, metric, level, stats, run)
         return spans

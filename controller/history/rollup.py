@@ -19,6 +19,8 @@ from controller.history.window import Block, paired, times_of
 from fleet.frame import MISSING_COUNT, CountBlock, IntBlock
 from fleet.metrics import BY_NAME, Kind
 
+ALL_ROWS: Final = slice(None)
+
 Values = NDArray[Any]
 """float32 with NaN, or uint64 with MISSING_COUNT, where nothing was read."""
 
@@ -56,9 +58,9 @@ def exact(metric: str) -> bool:
     return metric in BY_NAME and BY_NAME[metric].kind is Kind.COUNTER
 
 
-def decode_values(metric: str, body: bytes) -> Values:
+def decode_values(metric: str, body: bytes, rows: slice = ALL_ROWS) -> Values:
     """(rows, ticks) of a raw block; MalformedMessageError when it is damaged."""
-    return decode_count(body) if exact(metric) else decode_gauge(body)
+    return decode_count(body, rows) if exact(metric) else decode_gauge(body, rows)
 
 
 class Steps:
@@ -276,12 +278,12 @@ def encode_rolled(rolled: Rolled) -> dict[Stat, bytes]:
     }
 
 
-def decode_rolled(metric: str, bodies: Mapping[Stat, bytes]) -> Rolled:
+def decode_rolled(metric: str, bodies: Mapping[Stat, bytes], rows: slice = ALL_ROWS) -> Rolled:
     """MalformedMessageError when one of them is damaged."""
     counter = exact(metric)
     return {
-        stat: decode_count(body)
+        stat: decode_count(body, rows)
         if stat in _COUNTS or (counter and stat is not Stat.MEAN)
-        else decode_gauge(body)
+        else decode_gauge(body, rows)
         for stat, body in bodies.items()
     }

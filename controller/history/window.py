@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.history.block import decode_count, encode_count, encode_gauge
+from controller.history.block import decode_count, encode_count, encode_gauge, shape_of
 from controller.state.roster import GroupShare
 from fleet.frame import MISSING_COUNT, Column, IntBlock, Schema, Slab
 
@@ -51,8 +51,8 @@ def paired(blocks: Iterable[Block]) -> Iterator[tuple[Block, Block]]:
 
 def times_of(body: bytes) -> IntBlock:
     """(seats, ticks) ns; -1 where there is no tick."""
-    names = decode_count(body).view(np.int64)
-    return names[: len(names) // 3]
+    seats = shape_of(body)[0] // 3
+    return decode_count(body, slice(seats)).view(np.int64)
 
 
 class Window:

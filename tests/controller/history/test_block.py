@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from controller.history.block import decode_count, decode_gauge, encode_count, encode_gauge
+from controller.history.block import (
+    decode_count,
+    decode_gauge,
+    encode_count,
+    encode_gauge,
+    shape_of,
+)
 from fleet.errors import MalformedMessageError
 from fleet.frame import MISSING_COUNT
 
@@ -76,3 +82,23 @@ def test_damage_is_an_error_or_the_same_shape(cut: int, place: int, bit: int) ->
     for damaged in (bytes(encoded), bytes(encoded)[:cut]):
         with suppress(MalformedMessageError):
             assert decode_gauge(damaged).ndim == 2
+
+
+def test_the_two_zeros_stay_apart() -> None:
+    values = np.array([[-0.0, 0.0]], np.float32)
+    assert same_bits(decode_gauge(encode_gauge(values)[0]), values)
+
+
+def test_some_rows_alone_are_those_of_the_whole() -> None:
+    rng = np.random.default_rng(3)
+    gauges = (rng.integers(400, 900, (12, 60)) / 10).astype(np.float32)
+    gauges[5, 7:9] = np.nan
+    counts = rng.integers(0, 2**62, (12, 60)).astype(np.uint64)
+    odd = rng.random((12, 60)).astype(np.float32)
+    steady = np.repeat(gauges[:, :1], 60, axis=1)
+    for rows in (slice(None), slice(4, 6), slice(1, 12, 4), slice(0)):
+        for gauge in (gauges, odd, steady, np.full_like(odd, np.nan)):
+            body, _ = encode_gauge(gauge)
+            assert same_bits(decode_gauge(body, rows), gauge[rows])
+            assert shape_of(body) == gauge.shape
+        np.testing.assert_array_equal(decode_count(encode_count(counts), rows), counts[rows])
