@@ -92,6 +92,14 @@ class StepCost:
     """Tokens whose KV cache fits beside the weights; 0 or less: the model does not fit."""
     token_flop: float = field(init=False)
     """One token through all layers and the logits, without its context."""
+    # The shape's figures, worked out once: they are asked for at every pass.
+    layers_flop: float = field(init=False)
+    head_flop: float = field(init=False)
+    context_flop: float = field(init=False)
+    context_bytes: float = field(init=False)
+    context_read_bytes: float = field(init=False)
+    one_token_bytes: float = field(init=False)
+    """Weights read by a pass over one token; over many, if there are no experts."""
 
     def __post_init__(self) -> None:
         shape, sku = self.shape, self.sku
@@ -106,6 +114,12 @@ class StepCost:
             ("collective_bytes", sharding.collective_bytes(shape)),
             ("kv_tokens", int(room / shape.context_bytes)),
             ("token_flop", shape.token_flop + shape.head_flop),
+            ("layers_flop", shape.token_flop),
+            ("head_flop", shape.head_flop),
+            ("context_flop", shape.context_flop),
+            ("context_bytes", shape.context_bytes),
+            ("context_read_bytes", shape.context_read_bytes),
+            ("one_token_bytes", shape.touched_bytes(1, sharding.ranks)),
         ):
             object.__setattr__(self, name, value)
 
@@ -134,19 +148,21 @@ class StepCost:
         averages half of the prompt. What is cached is read and not computed.
         """
         shape = self.shape
-        flop = tokens * shape.token_flop + requests * shape.head_flop
-        flop += 0.5 * shape.context_flop * squares
+        flop = tokens * self.layers_flop + requests * self.head_flop
+        flop += 0.5 * self.context_flop * squares
         if shape.window:
             flop += shape.window_flop * min(0.5 * squares, float(tokens * shape.window))
-        moved = shape.touched_bytes(tokens, self.sharding.ranks)
-        moved += tokens * shape.context_bytes + cached * shape.context_read_bytes
+        moved = self.one_token_bytes
+        if shape.experts > 1:
+            moved = shape.touched_bytes(tokens, self.sharding.ranks)
+        moved += tokens * self.context_bytes + cached * self.context_read_bytes
         return StepWork(max(flop / self.flop_per_s, moved / self.bytes_per_s), flop, moved)
 
     def decode(self, batch: int, context: float) -> StepWork:
         """One step of `batch` requests with `context` tokens in all."""
         shape = self.shape
-        flop = batch * self.token_flop + shape.context_flop * context
-        moved = self.touched[batch] + context * shape.context_read_bytes
+        flop = batch * self.token_flop + self.context_flop * context
+        moved = self.touched[batch] + context * self.context_read_bytes
         if shape.window:
             windowed = min(context, float(batch * shape.window))
             flop += windowed * shape.window_flop

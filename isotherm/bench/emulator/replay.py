@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from emulator.fabric import Fabric
 from emulator.readings import JobSpec
 from emulator.serving.replica import BatchLimits
 from emulator.serving.report import ServingReport
@@ -93,7 +94,8 @@ def run_e9(
     fleet_map = FleetMap(trn3_datacenter(ultraservers=1))
     replay = Replay(table)
     limits = BatchLimits(max_batch=256, prefill_tokens=8_192, max_waiting=512)
-    serving = Serving(fleet_map, FleetSkus(fleet_map), limits, lambda: replay)
+    skus = FleetSkus(fleet_map)
+    serving = Serving(fleet_map, skus, limits, lambda: replay, Fabric(skus))
     serving.reconcile(_jobs(fleet_map, disaggregated=disaggregated), 0.0)
     busy = np.array(sorted(serving.shapes()))
     usable = np.ones(fleet_map.chips, dtype=np.bool_)
