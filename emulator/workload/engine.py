@@ -1,8 +1,9 @@
 """The real matrix products: executed, verified and counted."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,12 @@ from emulator.workload.options import ProductOptions
 from emulator.workload.program import LayerProgram
 from emulator.workload.rotation import Rotation
 from emulator.workload.runner import ProductRunner
-from emulator.workload.shapes import LONGEST_ROWS, ProductShape
+from emulator.workload.shapes import LONGEST_ROWS, TOGETHER, ProductShape
 from thermal.arrays import BoolArray, FloatArray, IntArray
 
 Flop = NDArray[np.float64]
+_Alike = tuple[LayerProgram | None, int, float, float, int]
+"""What chips must have in common to execute together: program, position, orders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,22 +141,48 @@ class WorkloadEngine:
         )
 
     def _run(self, orders: Orders, ordered: Flop, sample: IntArray) -> list[float]:
-        """FLOP that each chip of the sample executed."""
+        """FLOP that each chip of the sample executed.
+
+        Neighbours that do the same, as those of a tensor-parallel group do, run as one product
+        each: a product costs as much to start and to check, however many rows it has.
+        """
         prefill = orders.prefill_flop[sample].tolist()
         decode = orders.decode_flop[sample].tolist()
         batch = np.clip(orders.decode_rows[sample], 1, LONGEST_ROWS).tolist()
+        position, executed = self._position, []
         flips = self._flips(orders, ordered, sample)
-        runner, position, executed = self._runner, self._position, []
-        for row, chip in enumerate(sample.tolist()):
-            program = self._program_of_chip[chip]
-            if program is None:  # `sample` is of chips in use
-                continue
-            runner.begin(chip, flips.get(chip, ()))
-            first, at = runner.plan(program, position[chip], prefill[row], LONGEST_ROWS)
-            second, position[chip] = runner.plan(program, at, decode[row], batch[row])
-            executed.append(first + second)
-        runner.run()
+        for alike, rows in groupby(
+            zip(sample.tolist(), prefill, decode, batch, strict=True), key=self._does
+        ):
+            chips = tuple(row[0] for row in rows)
+            for first in range(0, len(chips), TOGETHER):
+                together = chips[first : first + TOGETHER]
+                done, at = self._plan(alike, together, flips)
+                for chip in together:
+                    position[chip] = at
+                executed += [done] * len(together)
+        self._runner.run()
         return executed
+
+    def _does(self, row: tuple[int, float, float, int]) -> _Alike:
+        chip, prefill, decode, batch = row
+        return self._program_of_chip[chip], self._position[chip], prefill, decode, batch
+
+    def _plan(
+        self, alike: _Alike, chips: tuple[int, ...], flips: Mapping[int, Sequence[float]]
+    ) -> tuple[float, int]:
+        """FLOP of each chip, and its next position."""
+        program, position, prefill, decode, batch = alike
+        if program is None:  # a sample is of chips in use
+            return 0.0, position
+        runner = self._runner
+        runner.begin(
+            chips,
+            [(at, number) for number, chip in enumerate(chips) for at in flips.get(chip, ())],
+        )
+        first, position = runner.plan(program, position, prefill, LONGEST_ROWS)
+        second, position = runner.plan(program, position, decode, batch)
+        return first + second, position
 
     def _flips(self, orders: Orders, ordered: Flop, sample: IntArray) -> dict[int, list[float]]:
         """At which FLOP of its orders a bit flips, by chip; anywhere is as likely."""

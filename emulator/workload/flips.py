@@ -8,7 +8,7 @@ import numpy as np
 
 from emulator.workload.backend import Backend, Tensor
 from emulator.workload.number_type import Matrix, NumberType, bits_of, flip_bit
-from emulator.workload.program import Product, weight_scale
+from emulator.workload.program import Operands, weight_scale
 
 
 class Operand(StrEnum):
@@ -48,27 +48,28 @@ class Flip:
             precision=kind,
         )
 
-    def apply(self, product: Product, backend: Backend) -> tuple[float, float]:
+    def apply(self, operands: Operands, backend: Backend) -> tuple[float, float]:
         """The element before and after."""
-        place = self._place(product)
+        place = self._place(operands)
         row, column = self.row, self.column
         before = float(backend.host(place[row : row + 1, column])[0])
-        scale = weight_scale(product.source.columns) if self.operand is Operand.WEIGHTS else 1.0
+        depth = operands.weights.shape[0]
+        scale = weight_scale(depth) if self.operand is Operand.WEIGHTS else 1.0
         after = flip_bit(before * scale, self.bit, self.precision) / scale
         place[row, column] = after
         return before, after
 
-    def undo(self, product: Product, before: float) -> None:
-        self._place(product)[self.row, self.column] = before
+    def undo(self, operands: Operands, before: float) -> None:
+        self._place(operands)[self.row, self.column] = before
 
-    def _place(self, product: Product) -> Tensor:
+    def _place(self, operands: Operands) -> Tensor:
         match self.operand:
             case Operand.SOURCE:
-                return product.source.values
+                return operands.source
             case Operand.WEIGHTS:
-                return product.weights
+                return operands.weights
             case Operand.RESULT:
-                return product.target.values
+                return operands.values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

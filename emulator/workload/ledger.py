@@ -29,21 +29,18 @@ from numpy.typing import NDArray
 from emulator.workload.backend import Backend, Tensor
 from emulator.workload.number_type import FP32_ROUNDOFF, Matrix
 from emulator.workload.program import FALSE_ALARM_PROBABILITY, Product
-from emulator.workload.shapes import LONGEST_ROWS
+from emulator.workload.shapes import BUFFER_ROWS
 
 _WIDTH: Final = math.sqrt(2.0 * math.log(2.0 / FALSE_ALARM_PROBABILITY))
 _ROUNDING_VARIANCE: Final = FP32_ROUNDOFF**2 / 3.0 * 3.0 / (8.0 * math.log(2.0))
 """Of one rounding, in units of the squared sum that is rounded."""
-_ROWS_KEPT: Final = 64 * LONGEST_ROWS
+_ROWS_KEPT: Final = 16 * BUFFER_ROWS
 
 _TINY: Final = float(np.finfo(np.float32).tiny)
 """Rows of zeros agree too."""
-NOT_JUDGED: Final = -1
-"""In place of a chip."""
-
-Values = NDArray[np.float64]
-_Entry = tuple[Product, int, int, int, int]
-"""Product, rows, where they are in the notes, chip, index."""
+Chips = tuple[int, ...]
+_Entry = tuple[Product, int, int, int, Chips, int]
+"""Product, its first row, how many, where they are in the notes, whose they are, index."""
 Slot = tuple[Tensor, Tensor, Tensor]
 """Room for the result's checksums [rows], its sums of squares [rows], and what was promised
 [2, rows] of it and found of its source.
@@ -84,10 +81,14 @@ class Ledger:
     def has_room(self, rows: int) -> bool:
         return self._filled + rows <= _ROWS_KEPT
 
-    def slot(self, product: Product, rows: int, chip: int, index: int) -> Slot:
-        """Where the checksums of the next result go; they are judged in the order of the slots."""
-        start, end = self._filled, self._filled + rows
-        self._entries.append((product, rows, start, chip, index))
+    def slot(self, product: Product, rows: slice, chips: Chips, index: int) -> Slot:
+        """Where the checksums of the next result go; they are judged in the order of the slots.
+
+        The chips have equal parts of the rows. Without any, the rows are only as they now are.
+        """
+        count = rows.stop - rows.start
+        start, end = self._filled, self._filled + count
+        self._entries.append((product, rows.start, count, start, chips, index))
         self._filled = end
         return self._sums[start:end], self._squares[start:end], self._promised[:, start:end]
 
@@ -108,16 +109,23 @@ class Ledger:
         if not self._entries:
             return
         notes = self._backend.host(self._notes[:, : self._filled].T)
-        rows = np.array([entry[1] for entry in self._entries])
+        rows = np.array([entry[2] for entry in self._entries])
         with np.errstate(all="ignore"):  # what is judged may be any bit pattern
             worst = _excess(self._replay(notes[:, :2]), notes, self._entries, rows)
-        by_entry = np.sqrt(np.maximum.reduceat(worst, np.cumsum(rows) - rows))
-        by_entry[[entry[3] == NOT_JUDGED for entry in self._entries]] = 0.0
-        bad = by_entry > 1.0
-        for number in np.flatnonzero(bad).tolist():
-            *_, chip, index = self._entries[number]
+        chips = np.array([len(entry[4]) for entry in self._entries])
+        parts = np.maximum(chips, 1)
+        entry_of_part = np.repeat(np.arange(len(parts)), parts)
+        part_rows = (rows // parts)[entry_of_part]
+        by_part = np.sqrt(np.maximum.reduceat(worst, np.cumsum(part_rows) - part_rows))
+        by_part[chips[entry_of_part] == 0] = 0.0
+        first_part = np.cumsum(parts) - parts
+        bad = by_part > 1.0
+        for part in np.flatnonzero(bad).tolist():
+            number = int(entry_of_part[part])
+            *_, whose, index = self._entries[number]
+            chip = whose[part - int(first_part[number])]
             self._found.append(Corruption(chip=chip, step=self._step, product=index))
-        self.nearest_ratio = max(self.nearest_ratio, float(by_entry[~bad].max(initial=0.0)))
+        self.nearest_ratio = max(self.nearest_ratio, float(by_part[~bad].max(initial=0.0)))
         self._entries.clear()
         self._factors.clear()
         self._filled = 0
@@ -126,24 +134,25 @@ class Ledger:
         """Checksum and sum of squares [rows, 2] that each source had when it was written."""
         marks = np.empty_like(noted)
         factors = self._factors
-        for number, (product, rows, start, _, _) in enumerate(self._entries):
-            end = start + rows
-            marks[start:end] = product.source.marks[:rows]
+        for number, (product, first, count, start, _, _) in enumerate(self._entries):
+            end, last = start + count, first + count
+            marks[start:end] = product.source.marks[first:last]
             written = product.target.marks
-            written[:rows] = noted[start:end]
+            written[first:last] = noted[start:end]
             if number in factors:
-                written[:rows, 0] *= factors[number]
-                written[:rows, 1] *= factors[number] ** 2
+                written[first:last, 0] *= factors[number]
+                written[first:last, 1] *= factors[number] ** 2
         return marks
 
 
-def _excess(source: Matrix, notes: Matrix, entries: list[_Entry], rows: NDArray[np.intp]) -> Values:
+def _excess(source: Matrix, notes: Matrix, entries: list[_Entry], rows: NDArray[np.intp]) -> Matrix:
     """Square of disagreement over tolerance of each row, the worse of result and source; inf if
     it is no number.
     """
-    weighs = np.repeat(np.array([product.scatter for product, *_ in entries]).T, rows, axis=1)
-    source_sum, source_square = source.T.astype(np.float64)
-    result_sum, result_square, promised, read = notes.T.astype(np.float64)
+    scatter = np.array([product.scatter for product, *_ in entries], dtype=np.float32)
+    weighs = np.repeat(scatter.T, rows, axis=1)
+    source_sum, source_square = source.T.copy()
+    result_sum, result_square, promised, read = notes.T.copy()
     # Of a spoilt result the norm says nothing, but it can not be above what its source allows.
     result_square = np.fmin(result_square, weighs[0] * source_square)
     promised_square = promised * promised
@@ -152,9 +161,9 @@ def _excess(source: Matrix, notes: Matrix, entries: list[_Entry], rows: NDArray[
     ) + _TINY
     source_variance = weighs[4] * source_sum * source_sum + weighs[5] * source_square + _TINY
     difference, drift = result_sum - promised, read - source_sum
-    ratio: Values = np.maximum(
+    ratio: Matrix = np.maximum(
         difference * difference / result_variance, drift * drift / source_variance
     )
-    ratio /= _WIDTH**2 * _ROUNDING_VARIANCE
+    ratio *= np.float32(1.0 / (_WIDTH**2 * _ROUNDING_VARIANCE))
     ratio[~np.isfinite(ratio)] = np.inf
     return ratio

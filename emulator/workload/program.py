@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from emulator.workload.backend import Backend, Tensor
 from emulator.workload.number_type import Matrix, NumberType, rounded
-from emulator.workload.shapes import LONGEST_ROWS, SMALLEST_COLUMNS, ProductShape
+from emulator.workload.shapes import BUFFER_ROWS, SMALLEST_COLUMNS, ProductShape
 
 Exact = NDArray[np.float64]
 
@@ -116,22 +116,28 @@ class Product:
         self.closes_pair = closes_pair
         self.row_flop = 2.0 * source.columns * target.columns
         self._verify = verify
-        self._operands: list[Operands | None] = [None] * (LONGEST_ROWS + 1)
+        self._operands: list[Operands | None] = [None] * (BUFFER_ROWS + 1)
 
     def operands(self, rows: int) -> Operands:
+        """Of the first so many rows."""
         known = self._operands[rows]
         if known is None:
-            block = self.target.block[:rows]
-            columns, values = self.target.columns, self.target.values[:rows]
-            known = self._operands[rows] = Operands(
-                source=self.source.values[:rows],
-                weights=self.weights if self._verify else self.weights[:, :columns],
-                block=block if self._verify else values,
-                values=values,
-                signs=self.target.signs,
-                promised=block[:, columns:].T,
-            )
+            known = self._operands[rows] = self.cut(0, rows)
         return known
+
+    def cut(self, first: int, end: int) -> Operands:
+        """Of some rows."""
+        block = self.target.block[first:end]
+        columns = self.target.columns
+        values = block[:, :columns]
+        return Operands(
+            source=self.source.values[first:end],
+            weights=self.weights if self._verify else self.weights[:, :columns],
+            block=block if self._verify else values,
+            values=values,
+            signs=self.target.signs,
+            promised=block[:, columns:].T,
+        )
 
 
 class LayerProgram:
@@ -153,7 +159,7 @@ class LayerProgram:
     ) -> None:
         hidden = shape.hidden
         widths = sorted(set(shape.widths))
-        first = rounded(rng.standard_normal((LONGEST_ROWS, hidden), dtype=np.float32), precision)
+        first = rounded(rng.standard_normal((BUFFER_ROWS, hidden), dtype=np.float32), precision)
         pairs = {
             width: (_drawn(rng, hidden, width), _drawn(rng, width, hidden)) for width in widths
         }
@@ -162,7 +168,7 @@ class LayerProgram:
         made: dict[int, tuple[Product, Product]] = {}
         for width, (up, down) in pairs.items():
             # A chip may begin in the middle of a pair, on rows that none has written yet.
-            between = rng.standard_normal((LONGEST_ROWS, width), dtype=np.float32)
+            between = rng.standard_normal((BUFFER_ROWS, width), dtype=np.float32)
             wide = Activations(backend, rounded(between, precision), signs[width])
             rise = _Weighed(_rounded_weights(up, precision), signs[hidden], signs[width], backend)
             fall = _Weighed(_rounded_weights(down, precision), signs[width], signs[hidden], backend)

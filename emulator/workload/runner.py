@@ -8,10 +8,10 @@ import numpy as np
 
 from emulator.workload.backend import Backend, Tensor
 from emulator.workload.flips import Flip, OnStrike, Operand, Strike
-from emulator.workload.ledger import NOT_JUDGED, Ledger, Slot
+from emulator.workload.ledger import Chips, Ledger, Slot
 from emulator.workload.number_type import NumberType
 from emulator.workload.program import LayerProgram, Operands, Product
-from emulator.workload.shapes import LONGEST_ROWS, SMALLEST_COLUMNS
+from emulator.workload.shapes import BUFFER_ROWS, SMALLEST_COLUMNS, TOGETHER
 
 # Of a pair's result; beyond, it is scaled back to about one. Within e4m3's best part.
 _LOWEST_MEAN_SQUARE: Final = 1.0 / 16.0
@@ -26,8 +26,10 @@ class _Kind(Enum):
     SETTLE = auto()  # what a result has become since: rounded, or one row of two products
 
 
-_Operation = tuple[_Kind, Product, Operands, Slot | None, int, int]
-"""..., chip, index of the product among those of the chip."""
+_Operation = tuple[_Kind, Product, Operands, Slot | None, Chips, int]
+"""..., whose rows they are, index of the product among those of each chip."""
+FlipAt = tuple[float, int]
+"""A bit flips when the chip reaches so many FLOP, and which chip of those together it is."""
 
 
 class ProductRunner:
@@ -51,39 +53,39 @@ class ProductRunner:
         self._ledger = ledger
         self._rng = rng
         self._on_strike = on_strike
-        self._part: Tensor = backend.put(np.zeros((2, 1), np.float32))
-        self._squares: Tensor = backend.put(np.zeros(LONGEST_ROWS, np.float32))
+        self._part: Tensor = backend.put(np.zeros((2, TOGETHER), np.float32))
+        self._squares: Tensor = backend.put(np.zeros(BUFFER_ROWS, np.float32))
         self._plan: list[_Operation] = []
-        self._chip = 0
+        self._chips: Chips = ()
         self._index = 0
-        self._flips: Sequence[float] = ()
+        self._flips: Sequence[FlipAt] = ()
         self._spent_flop = 0.0
         self.products = 0
         """Products planned, parts of a row included."""
 
     # --- planning --------------------------------------------------------------------------------
 
-    def begin(self, chip: int, flips_at_flop: Sequence[float]) -> None:
-        """The next products are this chip's; bits flip in those that reach so many FLOP."""
-        self._chip = chip
+    def begin(self, chips: Chips, flips: Sequence[FlipAt]) -> None:
+        """The next products are those of so many chips that do the same, as one product each."""
+        self._chips = chips
         self._index = 0
-        self._flips = flips_at_flop
+        self._flips = flips
         self._spent_flop = 0.0
 
     def plan(
         self, program: LayerProgram, position: int, budget_flop: float, longest: int
     ) -> tuple[float, int]:
-        """Products from a position on until less than a row of the next is left; their FLOP, and
-        the next position.
+        """Products from a position on until less than a row of the next is left; the FLOP of each
+        chip, and the next position. Budget and longest are those of one chip.
         """
-        products = program.products
+        products, together = program.products, len(self._chips)
         left = budget_flop
         while True:
             product = products[position]
             rows = min(int(left / product.row_flop), longest)
             if not rows:
                 break
-            self._add(_Kind.RUN, product, product.operands(rows), rows)
+            self._add(_Kind.RUN, product, product.operands(rows * together), rows)
             left -= rows * product.row_flop
             position += 1
             if position == len(products):
@@ -99,45 +101,62 @@ class ProductRunner:
         columns -= columns % SMALLEST_COLUMNS
         if not columns:
             return 0.0
-        values = product.target.values[:1, :columns]
+        together = len(self._chips)
+        values = product.target.values[:together, :columns]
         operands = Operands(
-            source=product.source.values[:1],
+            source=product.source.values[:together],
             weights=product.weights[:, :columns],
             block=values,
             values=values,
             signs=product.target.signs[:columns],
-            promised=self._part,
+            promised=self._part[:, :together],
         )
         self._add(_Kind.PART, product, operands, 1)
         return column_flop * columns
 
     def _add(self, kind: _Kind, product: Product, operands: Operands, rows: int) -> None:
-        if self._ledger is not None and not self._ledger.has_room(3 * rows):
+        """Rows of one chip."""
+        chips, index = self._chips, self._index
+        every = slice(0, rows * len(chips))
+        if self._ledger is not None and not self._ledger.has_room(3 * every.stop):
             self.run()
-        chip, index = self._chip, self._index
-        if self._flips and self._is_struck(
-            2.0 * rows * operands.values.shape[1] * product.source.columns
-        ):
-            slot = self._slot(product, rows, chip, index)
-            self._plan.append((_Kind.STRUCK, product, operands, slot, chip, index))
-        slot = self._slot(product, rows, chip, index)
-        self._plan.append((kind, product, operands, slot, chip, index))
+        if self._flips:
+            columns = operands.values.shape[1]
+            for member in self._struck(2.0 * rows * columns * product.source.columns):
+                own = slice(member * rows, (member + 1) * rows)
+                alone = self._alone(kind, product, operands, own)
+                slot = self._slot(product, own, (chips[member],), index)
+                self._plan.append((_Kind.STRUCK, product, alone, slot, (chips[member],), index))
+        slot = self._slot(product, every, chips, index)
+        self._plan.append((kind, product, operands, slot, chips, index))
         if self._rounds or kind is _Kind.PART:
-            slot = self._slot(product, rows, NOT_JUDGED, index)
-            whole = product.operands(rows)
-            self._plan.append((_Kind.SETTLE, product, whole, slot, chip, index))
+            slot = self._slot(product, every, (), index)
+            whole = product.operands(every.stop)
+            self._plan.append((_Kind.SETTLE, product, whole, slot, chips, index))
         self._index += 1
-        self.products += 1
+        self.products += len(chips)
 
-    def _slot(self, product: Product, rows: int, chip: int, index: int) -> Slot | None:
-        return self._ledger.slot(product, rows, chip, index) if self._ledger is not None else None
+    def _slot(self, product: Product, rows: slice, chips: Chips, index: int) -> Slot | None:
+        return self._ledger.slot(product, rows, chips, index) if self._ledger is not None else None
 
-    def _is_struck(self, flop: float) -> bool:
+    def _alone(self, kind: _Kind, product: Product, operands: Operands, rows: slice) -> Operands:
+        """One chip's part, since what is flipped in its memory is in no other's."""
+        if kind is _Kind.RUN:
+            return product.cut(rows.start, rows.stop)
+        values = operands.values[rows]
+        return operands._replace(
+            source=operands.source[rows],
+            block=values,
+            values=values,
+            promised=self._part[:, rows],
+        )
+
+    def _struck(self, flop: float) -> list[int]:
+        """Which of the chips are hit in a product of so many FLOP of each, once at the most."""
         self._spent_flop += flop
-        missed = [at for at in self._flips if at >= self._spent_flop]
-        struck = len(missed) < len(self._flips)
-        self._flips = missed
-        return struck
+        hit = sorted({member for at, member in self._flips if at < self._spent_flop})
+        self._flips = [flip for flip in self._flips if flip[0] >= self._spent_flop]
+        return hit
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -145,9 +164,9 @@ class ProductRunner:
         """Run what was planned, and have it judged."""
         backend = self._backend
         matmul, row_dots = backend.matmul, backend.row_dots
-        for number, (kind, product, operands, slot, chip, index) in enumerate(self._plan):
+        for number, (kind, product, operands, slot, chips, index) in enumerate(self._plan):
             if kind is _Kind.STRUCK:
-                self._strike(product, operands, slot, (chip, index))
+                self._strike(product, operands, slot, (chips[0], index))
                 continue
             source, weights, block, values, signs, promised = operands
             if kind is not _Kind.SETTLE:
@@ -169,8 +188,8 @@ class ProductRunner:
 
     def _promise_part(self, product: Product, operands: Operands) -> None:
         checksum = product.partial[:, operands.values.shape[1] // SMALLEST_COLUMNS - 1]
-        self._backend.matmul(operands.source, checksum, out=self._part[0])
-        self._backend.matmul(operands.source, product.source.signs, out=self._part[1])
+        self._backend.matmul(operands.source, checksum, out=operands.promised[0])
+        self._backend.matmul(operands.source, product.source.signs, out=operands.promised[1])
 
     def _bound(self, values: Tensor, slot: Slot | None, number: int) -> None:
         """Scale each row back to about one by a power of two, which is exact."""
@@ -202,17 +221,17 @@ class ProductRunner:
         flip = Flip.drawn(self._rng, (rows, product.source.columns, columns), self._precision)
         late = flip.operand is Operand.RESULT
         with np.errstate(all="ignore"):  # the flipped value may be any bit pattern
-            before, after = (0.0, 0.0) if late else flip.apply(product, backend)
+            before, after = (0.0, 0.0) if late else flip.apply(operands, backend)
             backend.matmul(operands.source, operands.weights, out=operands.block)
             if late:
-                before, after = flip.apply(product, backend)
+                before, after = flip.apply(operands, backend)
             if slot is not None:
-                if operands.promised is self._part:
+                if columns < product.target.columns:
                     self._promise_part(product, operands)
                 backend.matmul(operands.values, operands.signs, out=slot[0])
                 backend.row_dots(operands.values, operands.values, out=slot[1])
                 slot[2][:] = operands.promised
-        flip.undo(product, before)
+        flip.undo(operands, before)
         if self._on_strike is not None:
             self._on_strike(
                 Strike(

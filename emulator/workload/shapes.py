@@ -10,6 +10,10 @@ from emulator.models import ModelShape
 # Real hidden size, FFN width and vocabulary over those of the products.
 SCALE: Final = 16
 LONGEST_ROWS: Final = 256
+"""Of one chip in one product."""
+TOGETHER: Final = 4
+"""Chips that execute a product as one, at the most: those of a small tensor-parallel group."""
+BUFFER_ROWS: Final = TOGETHER * LONGEST_ROWS
 SMALLEST_COLUMNS: Final = 16
 
 

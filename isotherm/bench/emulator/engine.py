@@ -27,6 +27,7 @@ from emulator.workload import (
     product_shape,
 )
 from emulator.workload.number_type import Matrix
+from emulator.workload.shapes import BUFFER_ROWS
 from fleet.topology import Generation
 from isotherm.bench.report import Case
 
@@ -125,11 +126,11 @@ def _plain_layer(shape: ProductShape, rng: np.random.Generator) -> list[Triple]:
     def drawn(rows: int, columns: int) -> Matrix:
         return rng.standard_normal((rows, columns), dtype=np.float32)
 
-    rows = drawn(LONGEST_ROWS, shape.hidden)
+    rows = drawn(BUFFER_ROWS, shape.hidden)
     pairs = {
         width: (
             drawn(shape.hidden, width) / np.float32(shape.hidden**0.5),
-            np.zeros((LONGEST_ROWS, width), np.float32),
+            np.zeros((BUFFER_ROWS, width), np.float32),
             drawn(width, shape.hidden) / np.float32(width**0.5),
         )
         for width in set(shape.widths)
@@ -141,7 +142,8 @@ def _plain_layer(shape: ProductShape, rng: np.random.Generator) -> list[Triple]:
 
 
 def _whole_products(order: Orders, layer: list[Triple]) -> Iterator[Triple]:
-    for chip in range(len(order.prefill_flop)):
+    """Those of a group as one, as the engine has them."""
+    for chip in range(0, len(order.prefill_flop), _TENSOR_PARALLEL):
         batch = int(np.clip(order.decode_rows[chip], 1, LONGEST_ROWS))
         position = 0
         for left, longest in (
@@ -150,7 +152,8 @@ def _whole_products(order: Orders, layer: list[Triple]) -> Iterator[Triple]:
         ):
             for product, rows in _whole_rows(layer, position, left, longest):
                 source, weights, target = product
-                yield source[:rows], weights, target[:rows]
+                together = rows * _TENSOR_PARALLEL
+                yield source[:together], weights, target[:together]
                 position += 1
 
 

@@ -88,3 +88,21 @@ def test_without_verification_nothing_is_reported() -> None:
 
     assert strikes
     assert all(step.corrupted == () for step in executed)
+
+
+def test_of_chips_that_execute_as_one_only_the_struck_one_is_named() -> None:
+    strikes: list[Strike] = []
+    engine = WorkloadEngine(4, np.random.default_rng(1), on_strike=strikes.append)
+    engine.place(dict.fromkeys(range(4), SHAPE))
+    orders = Orders(
+        prefill_flop=np.zeros(4),
+        decode_flop=np.full(4, 4e6),
+        decode_rows=np.full(4, 3),
+        expected_flips=np.array([0.0, 0.0, 1.0, 0.0]),
+    )
+
+    found = [each for _ in range(40) for each in engine.execute(orders).corrupted]
+
+    assert {strike.flip.operand for strike in strikes} == set(Operand)
+    assert {each.chip for each in found} == {2}
+    assert len({(each.step, each.product) for each in found}) > 10
