@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import typer
 
 from emulator.app_server import listen
 from emulator.devices.catalogue import Devices
+from emulator.devices.monitor_config import read_plan
 from emulator.devices.neuron_sysfs import SysfsLayout
 from emulator.devices.over_modbus import ModbusServer
 from emulator.endpoints import EmulatorServer
@@ -145,11 +147,18 @@ def replay(
 @app.command("neuron-monitor")
 def neuron_monitor(
     url: Annotated[str, typer.Option(help="http://127.0.0.1:PORT/devices/SLED/neuron-monitor")],
+    config_file: Annotated[
+        Path | None,
+        typer.Option("-c", "--config-file", help="The tool's JSON; none: what agents ask for."),
+    ] = None,
     reports: Annotated[int, typer.Option(min=0, help="End after so many; 0: never.")] = 0,
 ) -> None:
     """Print a sled's reports, one JSON object a line, as the real `neuron-monitor` does."""
     try:
-        _print_lines(url, reports)
+        _print_lines(url, _config_text(config_file), reports)
+    except ConfigurationError as error:
+        typer.echo(f"isotherm-emulator: {error}", err=True)
+        raise typer.Exit(2) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = str(error) or type(error).__name__
         typer.echo(f"isotherm-emulator: {url} does not answer: {reason}", err=True)
@@ -187,6 +196,40 @@ def sysfs(
         raise typer.Exit(2) from None
 
 
+@app.command("kernel-log")
+def kernel_log(
+    url: Annotated[str, typer.Option(help="http://127.0.0.1:PORT/devices/SLED/kernel-log")],
+    append: Annotated[
+        Path | None, typer.Option(help="File that new lines go to, until SIGTERM or Ctrl-C.")
+    ] = None,
+) -> None:
+    """Print what the Neuron driver wrote into a sled's kernel log, or append it to a file."""
+    if append is None:
+        typer.echo(_asked(url), nl=False)
+        return
+    stop, told = _stop_on_signal(), list[bytes]()
+    try:
+        while True:
+            lines = _asked(url).splitlines(keepends=True)
+            with append.open("ab") as log:
+                log.writelines(unseen(told, lines))
+            told = lines
+            if stop.wait(1.0):
+                return
+    except OSError as error:
+        typer.echo(f"isotherm-emulator: {append}: {error.strerror}", err=True)
+        raise typer.Exit(2) from None
+
+
+def unseen(told: Sequence[bytes], lines: Sequence[bytes]) -> Sequence[bytes]:
+    """What has come since `told`, of which the oldest may have left a log that holds so many."""
+    for gone in range(len(told)):
+        kept = told[gone:]
+        if list(lines[: len(kept)]) == list(kept):
+            return lines[len(kept) :]
+    return lines
+
+
 def _asked(url: str) -> bytes:
     try:
         answer = httpx.get(url, timeout=5.0, trust_env=False)
@@ -200,9 +243,24 @@ def _asked(url: str) -> bytes:
     return answer.content
 
 
-def _print_lines(url: str, reports: int) -> None:
+def _config_text(config_file: Path | None) -> bytes | None:
+    """Read here, so that what is wrong with it is said before anything is asked."""
+    if config_file is None:
+        return None
+    try:
+        text = config_file.read_bytes()
+        read_plan(text)
+    except OSError as error:
+        raise ConfigurationError(f"{config_file}: {error.strerror}") from error
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{config_file}: {error}") from error
+    return text
+
+
+def _print_lines(url: str, config: bytes | None, reports: int) -> None:
     timeout = httpx.Timeout(5.0, read=None)
-    with httpx.stream("GET", url, timeout=timeout, trust_env=False) as response:
+    method = "GET" if config is None else "POST"
+    with httpx.stream(method, url, content=config, timeout=timeout, trust_env=False) as response:
         if response.status_code != httpx.codes.OK:
             typer.echo(f"isotherm-emulator: {url}: HTTP {response.status_code}", err=True)
             raise typer.Exit(1)
