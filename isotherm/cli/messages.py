@@ -1,7 +1,7 @@
 """`isotherm decode`: look into any message of the bus."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +11,9 @@ import typer
 from fleet.bus import Start
 from fleet.bus_kafka import KafkaBus, KafkaOptions
 from fleet.errors import ConfigurationError, MalformedMessageError
-from fleet.frame import decode_schema, schema_id
+from fleet.frame import Schema, decode_schema, schema_id
 from fleet.topics import SCHEMAS, TOPICS
-from isotherm.cli.decode import built_in_schemas, decode
+from isotherm.cli.decode import built_in_schemas, decode, telemetry_table
 from isotherm.cli.output import show_json, terminal
 
 console = terminal()
@@ -30,19 +30,37 @@ def decode_command(
         str, typer.Option(help=", ".join(one.name.partition(".")[2] for one in TOPICS))
     ] = "telemetry",
     count: Annotated[int, typer.Option(min=1, help="How many messages to read.")] = 1,
+    arrow: Annotated[
+        Path | None, typer.Option(help="Write telemetry there as an Arrow file instead.")
+    ] = None,
 ) -> None:
-    """Print a message as JSON: telemetry, command, acknowledgement, event or schema."""
+    """Print a message as JSON: telemetry, command, acknowledgement, event, schema, live view or
+    dead letter; or write telemetry as Arrow.
+    """
     schemas = built_in_schemas()
     for path in schema or []:
         document = read(path)
         schemas[schema_id(document)] = decode_schema(document)
-    if kafka:
-        for value in from_kafka(kafka, topic, count):
-            show_json(console, decode(value, schemas))
-        return
-    if not file:
+    if not kafka and not file:
         raise ConfigurationError("give a FILE (or - for input), or --kafka HOST:PORT")
-    show_json(console, decode(read(Path(file)), schemas))
+    messages = from_kafka(kafka, topic, count) if kafka else iter([read(Path(file))])
+    if arrow is not None:
+        write_arrow(arrow, list(messages), schemas)
+        return
+    for value in messages:
+        show_json(console, decode(value, schemas))
+
+
+def write_arrow(path: Path, messages: Sequence[bytes], schemas: Mapping[str, Schema]) -> None:
+    """An Arrow IPC file, which pandas, polars and DuckDB read."""
+    # Heavy, and wanted by few.
+    from pyarrow import feather  # noqa: PLC0415
+
+    table = telemetry_table(messages, schemas)
+    try:
+        feather.write_feather(table, str(path), compression="lz4")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
 
 
 def read(path: Path) -> bytes:
