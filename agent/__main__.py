@@ -25,9 +25,11 @@ from agent.places import agents_of, cdu_devices, loop_of_cdu, read_device_list
 from agent.report import frame_document
 from agent.runtime import Agent, AgentRuntime
 from agent.transport import HttpTransport, NoTransport
-from fleet.bus_kafka import KafkaBus, KafkaOptions
+from fleet.bus_kafka import KafkaBus
 from fleet.clock import Clock, SystemClock
 from fleet.errors import ConfigurationError, IsothermError
+from fleet.kafka_admin import Role, topics_of
+from fleet.kafka_options import read_kafka_options
 
 _ONCE_WAIT_S: Final = 1.5
 
@@ -135,14 +137,13 @@ def agent(  # noqa: PLR0913 - one parameter a flag
 def _serve(where: _Where, options: AgentOptions, kafka: str | None) -> None:
     if kafka is None:
         raise ConfigurationError("--kafka HOST:PORT is missing")
-    kafka_options = KafkaOptions(bootstrap=kafka, connect_timeout_s=3.0)
-    kafka_options.validate()
+    kafka_options = read_kafka_options(kafka, connect_timeout_s=3.0)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     clock = SystemClock()
     agents = _agents(where, options, clock)
-    bus = LateBus(lambda: KafkaBus(kafka_options))
+    bus = LateBus(lambda: KafkaBus(kafka_options, topics_of(Role.AGENT)))
     runtime = AgentRuntime(options, agents, bus, clock)
     runtime.start()
     structlog.get_logger().info("agent runs", agents=len(agents), kafka=kafka)

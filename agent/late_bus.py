@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 
 from fleet.bus import Bus, Position, Reader, Start
-from fleet.errors import BusError, BusUnavailableError
+from fleet.errors import BusUnavailableError, IsothermError
 from fleet.topics import Topic
 
 _log: Final = structlog.get_logger("isotherm.agent")
@@ -58,14 +58,15 @@ class LateBus:
             self._bus.close()
 
     def _run(self) -> None:
-        told = False
+        told = ""
         while not self._closed.is_set():
             try:
                 self._bus = self._connect()
-            except BusError as error:
-                if not told:
+            except IsothermError as error:
+                # A wrong password or layout too: it may be put right while the sled is watched.
+                if told != str(error):
                     _log.warning("no bus yet; frames wait in the spool", error=str(error))
-                told = True
+                told = str(error)
                 self._closed.wait(_RETRY_S)
             else:
                 _log.info("bus connected")

@@ -12,9 +12,11 @@ from api.app import create_app
 from api.options import ApiOptions
 from api.server import ApiServer
 from controller.store import Store
-from fleet.bus_kafka import KafkaBus, KafkaOptions
+from fleet.bus_kafka import KafkaBus
 from fleet.clock import SystemClock
 from fleet.errors import IsothermError
+from fleet.kafka_admin import Role, topics_of
+from fleet.kafka_options import KafkaOptions, read_kafka_options
 from fleet.topology import FleetMap, trn3_datacenter
 
 _log = structlog.get_logger("api")
@@ -60,7 +62,7 @@ def run(
     try:
         options.validate()
         fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
-        serve(options, fleet_map, kafka=KafkaOptions(bootstrap=kafka), database=database, stop=stop)
+        serve(options, fleet_map, kafka=read_kafka_options(kafka), database=database, stop=stop)
     except IsothermError as error:
         typer.echo(f"isotherm-api: {error}", err=True)
         raise typer.Exit(2) from None
@@ -77,7 +79,7 @@ def serve(
     """Open bus and store, answer until `stop` is set, close all."""
     store = Store(database)
     try:
-        bus = KafkaBus(kafka)
+        bus = KafkaBus(kafka, topics_of(Role.API))
         try:
             server = ApiServer(create_app(options, fleet_map, store, bus, SystemClock()), options)
             server.start()

@@ -16,9 +16,10 @@ from controller.notify.deliver import DeliverySettings
 from controller.options import ControllerOptions
 from controller.runtime import ControllerRuntime
 from controller.store import Store
-from fleet.bus_kafka import KafkaBus, KafkaOptions
+from fleet.bus_kafka import KafkaBus
 from fleet.clock import SystemClock
 from fleet.errors import BusError, ConfigurationError, StoreError
+from fleet.kafka_options import read_kafka_options
 from fleet.topology import FleetMap, trn3_datacenter
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -65,7 +66,7 @@ def run(
     try:
         options.validate(fleet_map)
         store = Store(database)
-        bus = KafkaBus(KafkaOptions(bootstrap=kafka))
+        bus = KafkaBus(read_kafka_options(kafka))
         runtime = ControllerRuntime(options, fleet_map, bus, store, SystemClock())
     except (ConfigurationError, StoreError, BusError) as error:
         typer.echo(f"isotherm-controller: {error}", err=True)

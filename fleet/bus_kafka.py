@@ -1,44 +1,24 @@
-"""The bus on Apache Kafka; the only file that imports kafka."""
+"""The bus on Apache Kafka."""
 
-import socket
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import AuthorizationError, KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from fleet.bus import Position, Reader, Record, Start
-from fleet.errors import BusError, BusUnavailableError, ConfigurationError
-from fleet.topics import TOPICS, Topic
+from fleet.errors import BusError, BusUnavailableError
+from fleet.kafka_admin import denied, ensure_topics
+from fleet.kafka_options import KafkaOptions
+from fleet.topics import MAX_MESSAGE_BYTES, TOPICS, Topic
 
 CLOSE_S: Final = 1.0
 """What is under way may take so long to be written when the bus is closed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KafkaOptions:
-    """How to reach the brokers; `bootstrap` is `HOST:PORT[,HOST:PORT...]`."""
-
-    bootstrap: str
-    replication: int = 1
-    connect_timeout_s: float = 10.0
-    delivery_timeout_s: float = 30.0
-    linger_s: float = 0.005
-
-    def validate(self) -> None:
-        """Raises ConfigurationError naming the setting that can not be used."""
-        for server in self.bootstrap.split(","):
-            host, colon, port = server.rpartition(":")
-            if not (colon and host and port.isdigit() and 0 < int(port) < 65536):
-                raise ConfigurationError(f"kafka: {server!r} is not HOST:PORT")
-        if self.replication < 1:
-            raise ConfigurationError(f"kafka: replication {self.replication} is below 1")
 
 
 class KafkaBus:
@@ -47,70 +27,23 @@ class KafkaBus:
     def __init__(self, options: KafkaOptions, topics: Sequence[Topic] = TOPICS) -> None:
         options.validate()
         self._options = options
-        self._servers = options.bootstrap.split(",")
         self._closed = threading.Event()
-        self._reach()
+        ensure_topics(options, topics)
+        timeout_ms = round(options.delivery_timeout_s * 1e3)
         try:
-            self._create(topics)
             self._producer = KafkaProducer(
-                bootstrap_servers=self._servers,
+                **options.client_settings(),
                 linger_ms=round(options.linger_s * 1e3),
                 max_block_ms=1000,
-                delivery_timeout_ms=round(options.delivery_timeout_s * 1e3),
-                request_timeout_ms=round(options.delivery_timeout_s * 1e3) - 1000,
-                max_request_size=8 * 2**20,
-                bootstrap_timeout_ms=round(options.connect_timeout_s * 1e3),
+                delivery_timeout_ms=timeout_ms,
+                request_timeout_ms=max(timeout_ms - 1000, 1),
+                max_request_size=MAX_MESSAGE_BYTES,
                 allow_auto_create_topics=False,
             )
         except (KafkaError, OSError) as error:
             raise BusUnavailableError(
                 f"no Kafka broker answers at {options.bootstrap}: {error}"
             ) from error
-
-    def _reach(self) -> None:
-        # The client retries a refused connection for a long time and leaks its socket when it
-        # gives up; a plain connect tells at once that nobody listens.
-        trouble = "no address given"
-        for server in self._servers:
-            host, _, port = server.rpartition(":")
-            try:
-                socket.create_connection((host, int(port)), self._options.connect_timeout_s).close()
-            except OSError as error:
-                trouble = str(error)
-            else:
-                return
-        raise BusUnavailableError(
-            f"no Kafka broker answers at {self._options.bootstrap}: {trouble}"
-        )
-
-    def _create(self, topics: Sequence[Topic]) -> None:
-        admin = KafkaAdminClient(
-            bootstrap_servers=self._servers,
-            bootstrap_timeout_ms=round(self._options.connect_timeout_s * 1e3),
-        )
-        try:
-            present = set(admin.list_topics())
-            for topic in topics:
-                if topic.name not in present:
-                    # Two processes may create at the same time; the second finds it done.
-                    with suppress(TopicAlreadyExistsError):
-                        admin.create_topics(
-                            {topic.name: self._layout(topic)}, wait_for_metadata=True
-                        )
-        finally:
-            admin.close()
-
-    def _layout(self, topic: Topic) -> dict[str, Any]:
-        policy = "compact" if topic.compacted else "delete"
-        return {
-            "num_partitions": topic.partitions,
-            "replication_factor": self._options.replication,
-            "configs": {
-                "cleanup.policy": policy,
-                "retention.ms": str(round(topic.retention_s * 1e3)),
-                "max.message.bytes": str(8 * 2**20),
-            },
-        }
 
     def publish(self, topic: Topic, *, key: str, value: bytes) -> Future[Position]:
         future: Future[Position] = Future()
@@ -119,7 +52,7 @@ class KafkaBus:
             return future
 
         def failed(error: BaseException) -> None:
-            future.set_exception(BusError(f"publishing to {topic.name}: {error}"))
+            future.set_exception(self._trouble(topic, "write", error))
 
         def written(where: Any) -> None:
             future.set_result(Position(partition=where.partition, offset=where.offset))
@@ -147,23 +80,30 @@ class KafkaBus:
         partitions: Sequence[int] | None = None,
         offsets: Mapping[int, int] | None = None,
     ) -> Reader:
+        consumer = None
         try:
             consumer = KafkaConsumer(
-                bootstrap_servers=self._servers,
+                **self._options.client_settings(),
                 group_id=group,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest" if start is Start.BEGINNING else "latest",
                 fetch_max_wait_ms=100,
-                max_partition_fetch_bytes=8 * 2**20,
-                bootstrap_timeout_ms=round(self._options.connect_timeout_s * 1e3),
+                max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
                 allow_auto_create_topics=False,
             )
-            reader = _KafkaReader(consumer, topic, group)
+            reader = _KafkaReader(consumer, topic, group, self._trouble)
             chosen = range(topic.partitions) if partitions is None else partitions
             reader.begin(list(chosen), start, dict(offsets or {}))
         except (KafkaError, OSError) as error:
-            raise BusUnavailableError(f"reading {topic.name}: {error}") from error
+            if consumer is not None:
+                consumer.close(autocommit=False)
+            raise self._trouble(topic, "read", error) from error
         return reader
+
+    def _trouble(self, topic: Topic, action: str, error: BaseException) -> BusError:
+        if isinstance(error, AuthorizationError):
+            return BusError(denied(topic.name, self._options, action))
+        return BusUnavailableError(f"kafka: could not {action} topic {topic.name}: {error}")
 
     def flush(self, timeout_s: float) -> None:
         try:
@@ -186,7 +126,14 @@ class KafkaBus:
 
 
 class _KafkaReader:
-    def __init__(self, consumer: Any, topic: Topic, group: str | None) -> None:
+    def __init__(
+        self,
+        consumer: Any,
+        topic: Topic,
+        group: str | None,
+        trouble: Callable[[Topic, str, BaseException], BusError],
+    ) -> None:
+        self._trouble = trouble
         self._consumer = consumer
         self._topic = topic
         self._group = group
@@ -211,7 +158,7 @@ class _KafkaReader:
                 timeout_ms=round(timeout_s * 1e3), max_records=max_records
             )
         except (KafkaError, OSError) as error:
-            raise BusError(f"reading {self._topic.name}: {error}") from error
+            raise self._trouble(self._topic, "read", error) from error
         found: list[Record] = []
         for place, batch in sorted(batches.items()):
             found.extend(

@@ -18,6 +18,9 @@ class Topic:
         return zlib.crc32(key.encode()) % self.partitions
 
 
+MAX_MESSAGE_BYTES: Final = 8 * 2**20
+"""The longest message that every side takes."""
+
 TELEMETRY: Final = Topic(name="isotherm.telemetry", partitions=8)  # key: cooling loop
 COMMANDS: Final = Topic(name="isotherm.commands", partitions=8, retention_s=3600)  # key: loop
 ACKS: Final = Topic(name="isotherm.acks", partitions=8, retention_s=3600)  # key: loop

@@ -9,6 +9,7 @@ from api.__main__ import run as api
 from controller.__main__ import run as controller
 from fleet.errors import ConfigurationError, IsothermError
 from isotherm.cli.bench import bench
+from isotherm.cli.brokers import grant_command
 from isotherm.cli.emulator import app as emulator
 from isotherm.cli.history import history
 from isotherm.cli.messages import decode_command
@@ -26,6 +27,7 @@ app.add_typer(people)
 app.command()(history)
 app.command("decode")(decode_command)
 app.command()(bench)
+app.command("grant")(grant_command)
 app.add_typer(emulator, name="emulator")
 app.command("agent")(agent)
 app.command("controller")(controller)

@@ -14,6 +14,7 @@ from isotherm.bench.emulator.published import e4
 from isotherm.bench.emulator.replay import e9
 from isotherm.bench.fleet import f1, f2
 from isotherm.bench.pipeline.agent import p7
+from isotherm.bench.pipeline.chaos import p4
 from isotherm.bench.pipeline.codec import p2
 from isotherm.bench.pipeline.durable import p1
 from isotherm.bench.pipeline.query import p6
@@ -39,6 +40,7 @@ SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
         "P1": p1,
         "P2": p2,
         "P3": p3,
+        "P4": p4,
         "P6": p6,
         "P7": p7,
     },

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from fleet.bus import Start
-from fleet.bus_kafka import KafkaBus, KafkaOptions
+from fleet.bus_kafka import KafkaBus
 from fleet.errors import ConfigurationError, MalformedMessageError
 from fleet.frame import Schema, decode_schema, schema_id
+from fleet.kafka_options import read_kafka_options
 from fleet.topics import SCHEMAS, TOPICS
 from isotherm.cli.decode import built_in_schemas, decode, telemetry_table
 from isotherm.cli.output import show_json, terminal
@@ -75,7 +76,7 @@ def from_kafka(bootstrap: str, name: str, count: int) -> Iterator[bytes]:
     if wanted is None:
         raise ConfigurationError(f"there is no topic {name!r}")
     start = Start.BEGINNING if wanted is SCHEMAS else Start.END
-    with closing(KafkaBus(KafkaOptions(bootstrap=bootstrap))) as bus:
+    with closing(KafkaBus(read_kafka_options(bootstrap), [wanted])) as bus:
         reader = bus.reader(wanted, start=start)
         found = 0
         with closing(reader):

@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 
 from api.options import ApiOptions
-from fleet.bus_kafka import KafkaOptions
+from fleet.kafka_options import read_kafka_options
 from fleet.topology import FleetMap
 from isotherm.up.embedded import EmbeddedOptions
 
@@ -26,4 +26,4 @@ class UpPlan:
         self.embedded.controller.validate(self.fleet_map)
         self.api.validate()
         if self.kafka:
-            KafkaOptions(bootstrap=self.kafka).validate()
+            read_kafka_options(self.kafka)

@@ -14,9 +14,10 @@ from api.server import ApiServer
 from controller.store import Store
 from emulator.app_server import listen
 from emulator.endpoints import EmulatorServer
-from fleet.bus_kafka import KafkaBus, KafkaOptions
+from fleet.bus_kafka import KafkaBus
 from fleet.clock import Clock
 from fleet.errors import IsothermError
+from fleet.kafka_options import read_kafka_options
 from isotherm.up.demo import submit_demo_jobs
 from isotherm.up.embedded import EmbeddedDatacenter
 from isotherm.up.plan import UpPlan
@@ -63,7 +64,7 @@ def run_processes(plan: UpPlan, console: Console, clock: Clock, stop: threading.
     """One process a role on real servers, until `stop` or until one of them ends."""
     progress = Progress(console, clock)
     with progress.step(f"asking Kafka at {plan.kafka}"):
-        KafkaBus(KafkaOptions(bootstrap=plan.kafka)).close()
+        KafkaBus(read_kafka_options(plan.kafka)).close()
     with progress.step(f"asking the database at {place(plan.database)}"):
         Store(plan.database).close()
     with listening(plan.api.host, plan.api.port):

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from fleet.bus import Bus, InMemoryBus, Reader, Record, Start
-from fleet.bus_kafka import KafkaBus, KafkaOptions
+from fleet.bus_kafka import KafkaBus
 from fleet.bus_local import LocalBus
 from fleet.clock import ManualClock
 from fleet.errors import BusError, BusUnavailableError, ConfigurationError
+from fleet.kafka_options import KafkaOptions
 from fleet.topics import Topic
 from isotherm.servers.kafka_broker import KafkaBroker
 

@@ -14,9 +14,10 @@ import pytest
 from controller.store import Store
 from controller.views import decode_view
 from fleet.bus import Start
-from fleet.bus_kafka import KafkaBus, KafkaOptions
+from fleet.bus_kafka import KafkaBus
 from fleet.clock import SystemClock
 from fleet.commands import SetCooling, decode_command
+from fleet.kafka_options import KafkaOptions
 from fleet.topics import COMMANDS, LIVE
 from fleet.topology import FleetMap, trn3_datacenter
 from isotherm.servers.kafka_broker import KafkaBroker

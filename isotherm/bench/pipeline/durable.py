@@ -14,10 +14,11 @@ from controller.history.block import decode_count
 from controller.history.window import TIMES
 from controller.ingest.consume import Consumer, IngestSettings
 from controller.store import Store
-from fleet.bus_kafka import KafkaBus, KafkaOptions
+from fleet.bus_kafka import KafkaBus
 from fleet.clock import NS_PER_S, SystemClock
 from fleet.errors import IsothermError
 from fleet.frame import MISSING_COUNT
+from fleet.kafka_options import KafkaOptions
 from fleet.topics import SCHEMAS, TELEMETRY
 from fleet.topology import FleetMap, trn3_datacenter
 from isotherm.bench.pipeline.peers import PEERS, measure_peer

@@ -1,0 +1,136 @@
+"""Case P4: agents, brokers and controllers killed at random under load; what history says after."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from fleet.clock import Clock, SystemClock
+from fleet.errors import IsothermError
+from isotherm.bench.pipeline.accounts import Verdict, judge, stored_frames
+from isotherm.bench.pipeline.arena import Arena
+from isotherm.bench.report import Case
+from isotherm.servers.components import MissingComponentError
+from isotherm.servers.kafka_cluster import KafkaCluster
+from isotherm.servers.postgres import PostgresServer, fresh_database
+from isotherm.servers.processes import StartError
+
+AGENTS: Final = 12
+_STUCK_S: Final = 180.0
+_LOOK_S: Final = 0.05
+_DRAIN_S: Final = 20.0
+_DRAINS: Final = 6
+
+
+class Prey(Enum):
+    AGENT = "agents"  # one sled's agent process
+    CONTROLLER = "controllers"  # one of two controller processes
+    BROKER = "brokers"  # one of three brokers, never two at a time
+
+
+_SHARES: Final = {Prey.CONTROLLER: 0.10, Prey.BROKER: 0.05}
+"""A broker takes the longest to come back, so it is killed least often; the rest are agents."""
+
+
+def p4(quick: bool, seed: int) -> Case:
+    kills = 30 if quick else 300
+    target = {"kills": (">=", float(kills)), "lost": ("==", 0.0), "duplicates": ("==", 0.0)}
+    target["undeclared_gaps"] = ("==", 0.0)
+    title = f"kill -9 at random: {AGENTS} agents, 2 controllers, 3 brokers; {kills} times"
+    try:
+        with ExitStack() as stack:
+            cluster = stack.enter_context(KafkaCluster())
+            server = stack.enter_context(PostgresServer())
+            database = stack.enter_context(fresh_database(server.url))
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="isotherm-chaos-"))
+            clock = SystemClock()
+            arena = Arena(cluster, database, Path(folder), clock, AGENTS)
+            began_s = clock.monotonic_s()
+            with arena:
+                done = hunt(arena, order(kills, np.random.default_rng(seed)), clock)
+                verdict = drain(arena)
+            took_s = clock.monotonic_s() - began_s
+    except (MissingComponentError, StartError, IsothermError) as error:
+        return Case(id="P4", title=title, target=target, reason=str(error))
+    return Case(id="P4", title=title, metrics=metrics(done, verdict, took_s), target=target)
+
+
+def metrics(done: Mapping[Prey, int], verdict: Verdict, took_s: float) -> dict[str, float]:
+    return {
+        "kills": float(sum(done.values())),
+        **{f"kills_of_{prey.value}": float(done[prey]) for prey in Prey},
+        "lost": float(verdict.lost),
+        "duplicates": float(verdict.duplicates),
+        "undeclared_gaps": float(verdict.undeclared_gaps),
+        "frames_spooled": float(verdict.spooled),
+        "frames_stored": float(verdict.stored),
+        "took_s": took_s,
+    }
+
+
+def order(kills: int, rng: np.random.Generator) -> list[tuple[Prey, float]]:
+    """What is killed, and where among those of its kind that may be (0 to 1)."""
+    prey = [kind for kind, share in _SHARES.items() for _ in range(max(round(kills * share), 1))]
+    prey += [Prey.AGENT] * (kills - len(prey))
+    return [(prey[n], float(rng.random())) for n in rng.permutation(len(prey)).tolist()]
+
+
+def hunt(arena: Arena, wanted: list[tuple[Prey, float]], clock: Clock) -> Counter[Prey]:
+    """Kill in the order, but for kinds that are not back yet, which wait; raises StartError when
+    nothing comes back.
+    """
+    fit: Mapping[Prey, Callable[[], list[int]]] = {
+        Prey.AGENT: arena.fit_agents,
+        Prey.CONTROLLER: arena.fit_controllers,
+        Prey.BROKER: arena.fit_brokers,
+    }
+    kill: Mapping[Prey, Callable[[int], None]] = {
+        Prey.AGENT: arena.kill_agent,
+        Prey.CONTROLLER: arena.kill_controller,
+        Prey.BROKER: arena.kill_broker,
+    }
+    left, done = list(wanted), Counter[Prey]()
+    last_s = clock.monotonic_s()
+    while left:
+        there = {prey: fit[prey]() for prey in {prey for prey, _ in left}}
+        place = next((n for n, (prey, _) in enumerate(left) if there[prey]), None)
+        if place is not None:
+            prey, where = left.pop(place)
+            kill[prey](there[prey][int(where * len(there[prey]))])
+            done[prey] += 1
+            last_s = clock.monotonic_s()
+        elif clock.monotonic_s() - last_s > _STUCK_S:
+            raise StartError(f"nothing came back within {_STUCK_S:g} s; {len(left)} kills left")
+        arena.pause(_LOOK_S)
+    return done
+
+
+def drain(arena: Arena) -> Verdict:
+    """Let everything come back, and see what is stored. What is measured from now on may still be
+    in a spool at the end, so it is not asked for.
+    """
+    for n in arena.agent:
+        arena.note_spool(n)
+    arena.pause(_DRAIN_S)
+    for process in arena.agent.values():
+        process.kill()
+    verdict = None
+    for _ in range(_DRAINS):
+        arena.pause(_DRAIN_S)
+        for process in arena.controller.values():
+            process.terminate()  # the one that leads writes its open windows
+        verdict = judge(arena.spooled, stored_frames(arena.database, arena.fleet_map))
+        if not verdict.lost:
+            break
+        for process in (*arena.controller.values(), *arena.agent.values()):
+            process.start()
+        arena.pause(_DRAIN_S)
+        for process in arena.agent.values():
+            process.kill()
+    assert verdict is not None
+    return verdict
