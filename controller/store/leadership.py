@@ -105,7 +105,8 @@ class Leadership:
         meanwhile; LeaseLostError when one has run out or was taken.
         """
         leases = [lease for name, lease in self._leases.items() if name != self._presence]
-        good = tx.leases.hold(leases, idle_s=self._settings.length_s / 2)
+        self._limit(tx)
+        good = tx.leases.hold(leases)
         bad = [one.name for one in leases if one not in good or not self.held(one.name)]
         if bad:
             raise LeaseLostError(f"{self._holder} no longer holds {', '.join(bad)}")
@@ -133,6 +134,7 @@ class Leadership:
         now_s, now_ns = self._clock.monotonic_s(), self._clock.unix_ns()
         until_ns = self._later(now_ns)
         with self._store.begin() as tx:
+            self._limit(tx)
             kept = tx.leases.renew(self._leases.values(), until_unix_ns=until_ns)
             rows = tx.leases.all()
         lost = sorted(self._leases.keys() - {lease.name for lease in kept})
@@ -172,6 +174,7 @@ class Leadership:
         now_s, now_ns = self._clock.monotonic_s(), self._clock.unix_ns()
         until_ns = self._later(now_ns)
         with self._store.begin() as tx:
+            self._limit(tx)
             taken = [self._take(tx, name, until_ns) for name in wanted]
             if gone:
                 tx.leases.forget(gone)
@@ -198,6 +201,10 @@ class Leadership:
         seen = self._sightings.get(name)
         old = None if seen is None else seen.lease
         return tx.leases.take(name, self._holder, seen=old, until_unix_ns=until_ns)
+
+    def _limit(self, tx: Transaction) -> None:
+        # Locks of a process that was stopped must be gone before its leases are free.
+        tx.leases.limit(self._settings.length_s / 2)
 
     def _long_gone(self) -> list[Lease]:
         now_s = self._clock.monotonic_s()

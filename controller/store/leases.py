@@ -81,14 +81,18 @@ class Leases:
         )
         return [replace(held[tuple(row)], expires_at_unix_ns=until_unix_ns) for row in kept]
 
-    def hold(self, leases: Sequence[Lease], *, idle_s: float) -> list[Lease]:
-        """Those of `leases` that nobody has taken. Their rows stay locked until the transaction
-        ends, so that what they guard is written under them. On PostgreSQL the transaction is ended
-        by the server when it is left alone for `idle_s`, as by a process that was stopped.
+    def limit(self, idle_s: float) -> None:
+        """Have PostgreSQL end this transaction when it is left alone for so long, as by a process
+        that was stopped: its locks would keep everybody else out.
         """
         if self._connection.dialect.name == "postgresql":
             limit = f"SET LOCAL idle_in_transaction_session_timeout = {round(idle_s * 1e3)}"
             self._connection.execute(text(limit))
+
+    def hold(self, leases: Sequence[Lease]) -> list[Lease]:
+        """Those of `leases` that nobody has taken. Their rows stay locked until the transaction
+        ends, so that what they guard is written under them.
+        """
         rows = self._connection.execute(
             select(LEASES.c.name, LEASES.c.holder, LEASES.c.term)
             .where(LEASES.c.name.in_([lease.name for lease in leases]))

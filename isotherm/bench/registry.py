@@ -15,6 +15,7 @@ from isotherm.bench.emulator.replay import e9
 from isotherm.bench.fleet import f1, f2
 from isotherm.bench.pipeline.codec import p2
 from isotherm.bench.pipeline.durable import p1
+from isotherm.bench.pipeline.failover import p5
 from isotherm.bench.pipeline.query import p6
 from isotherm.bench.pipeline.stored import p3
 from isotherm.bench.report import Case
@@ -38,6 +39,7 @@ SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
         "P1": p1,
         "P2": p2,
         "P3": p3,
+        "P5": p5,
         "P6": p6,
     },
     "fleet": {

@@ -52,9 +52,9 @@ def test_a_lease_that_was_taken_can_not_be_renewed_held_or_given_back(store: Sto
     assert new is not None
     with store.begin() as tx:
         assert tx.leases.renew([old], until_unix_ns=30) == []
-        assert tx.leases.hold([old], idle_s=1.0) == []
+        assert tx.leases.hold([old]) == []
         tx.leases.give_back([old])
-        assert tx.leases.hold([new], idle_s=1.0) == [new]
+        assert tx.leases.hold([new]) == [new]
         assert tx.leases.get("one") == new
 
 
@@ -64,7 +64,7 @@ def test_one_that_is_being_written_under_is_not_taken(store: Store) -> None:
     if "sqlite" in store.place:
         pytest.skip("SQLite has one writer at a time: the other waits")
     with store.begin() as writing:
-        assert writing.leases.hold([lease], idle_s=5.0) == [lease]
+        assert writing.leases.hold([lease]) == [lease]
         assert take(store, "b", lease, 20) is None
     assert take(store, "b", lease, 20) is not None
 
