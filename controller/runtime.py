@@ -199,6 +199,7 @@ class ControllerRuntime:
         try:
             self.ingest.poll()
             self.ingest.poll_answers()
+            self._others.poll()
         except BusError as error:
             self._bus_away(error)
         answers = (share_ack(ack) for ack in self.ingest.take_acks())
@@ -215,13 +216,13 @@ class ControllerRuntime:
         What fails is tried again in the next cycle.
         """
         try:
-            self._others.poll()
             self._terms = terms = self._leadership.keep()
             self._shards.drop(self._shards.gone(terms))
             if surplus := self._leadership.surplus():
                 self._give_up(surplus)
                 self._terms = terms = self._leadership.keep()
             if new := self._shards.new(terms):
+                self._others.poll()
                 self.effects.cool(self._shards.take(new, terms))
             self._share_placement(terms.get(PLACEMENT))
         except StoreError as error:
