@@ -2,7 +2,7 @@
 by `controller.effects`, and only telemetry tells what came of them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from controller.anomaly.detector import Detector
@@ -36,6 +36,8 @@ class Desired:
     reset_numbers: tuple[int, ...] = ()
     guard_resets: tuple[tuple[int, GuardReset], ...] = ()
     """With their numbers in the store; for the sleds' agents, which decide."""
+    troubles: tuple[Incident, ...] = ()
+    """Incidents of the whole fleet that are not over, for placement."""
     orders: Mapping[str, ManualOrder] = field(default_factory=dict)
     """By loop id: loops that a person steers."""
 
@@ -71,6 +73,24 @@ def begin(
         )
     )
     return replace(cooling.initial(loop_id, cdu_id, settings), trips=latched, interlock=held)
+
+
+def go_on(
+    control: LoopControl | None, trips: Iterable[LoopTrip], *, not_before_unix_ns: int
+) -> LoopControl | None:
+    """A loop's control as the controller before remembered it, set-points in force and all. None
+    when that is too old, or when trips were latched or lifted since.
+    """
+    if control is None or control.at_unix_ns < not_before_unix_ns:
+        return None
+    latched = {(trip.reason, trip.level) for trip in trips}
+    same = latched == {(trip.reason, trip.level) for trip in control.trips}
+    return control if same else None
+
+
+def bridge(control: LoopControl) -> tuple[CoolingEffect, ...]:
+    """The set-points in force once more, until the loop's telemetry has been read."""
+    return cooling.repeat(control, f"taken over from {control.at_unix_ns}")
 
 
 def restore(incidents: Iterable[Incident], *, at_unix_ns: int) -> IncidentBook:
@@ -111,10 +131,15 @@ def judge(
     *,
     detectors: Sequence[Detector],
     options: ControllerOptions,
+    loops: Container[str],
+    places: bool,
 ) -> Judgement:
-    """Detect, group, place."""
+    """Detect and group what is wrong in `loops`; place work in the whole fleet if this controller
+    `places`.
+    """
     # 1. What is wrong?
-    findings = [finding for detector in detectors for finding in detector.observe(snapshot)]
+    seen = [finding for detector in detectors for finding in detector.observe(snapshot)]
+    findings = [finding for finding in seen if finding.loop_id in loops]
     # 2. Which of it belongs together, and what follows from it?
     book, incident_effects = lifecycle.step(
         book,
@@ -125,9 +150,23 @@ def judge(
         sleds=snapshot.fleet_map.sleds,
         settings=options.incidents,
     )
+    judgement = Judgement(book=book, incident_effects=incident_effects, placement_effects=())
+    return _place(judgement, snapshot, desired, answers, options) if places else judgement
+
+
+def _place(
+    judgement: Judgement,
+    snapshot: FleetSnapshot,
+    desired: Desired,
+    answers: Iterable[ShareAck],
+    options: ControllerOptions,
+) -> Judgement:
     # 3. Where may work be?
-    cordons = with_new(desired.cordons, incident_effects, at_unix_ns=snapshot.at_unix_ns)
-    troubled = sleds_in_trouble(book.open)
+    effects = judgement.incident_effects
+    cordons = with_new(desired.cordons, effects, at_unix_ns=snapshot.at_unix_ns)
+    known = judgement.book.incidents
+    others = [one for one in desired.troubles if one.key not in known]
+    troubled = sleds_in_trouble((*judgement.book.open, *others))
     # 4. Where should it be?
     jobs = desired.jobs
     around = (snapshot, tuple(jobs.values()), cordons, troubled, options.placement)
@@ -145,12 +184,7 @@ def judge(
         cause=f"cycle {snapshot.cycle}",
         settings=options.reconcile,
     )
-    return Judgement(
-        book=book,
-        incident_effects=incident_effects,
-        placement_effects=placement_effects,
-        refused=refused,
-    )
+    return replace(judgement, placement_effects=placement_effects, refused=refused)
 
 
 def with_new(

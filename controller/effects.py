@@ -26,13 +26,12 @@ from controller.store import Store, Transaction
 from controller.store.audit import AuditEntry
 from controller.store.guards import GuardReset
 from controller.store.incidents import IncidentEvent
-from controller.store.leadership import Leadership
+from controller.store.leadership import PLACEMENT, Leadership, shard_name
 from fleet.bus import Bus
 from fleet.clock import NS_PER_S, Clock
 from fleet.commands import Ack, Action, Command, ResetGuard, StartJob, encode
-from fleet.errors import LeaseLostError
 from fleet.events import Event, EventKind, encode_event
-from fleet.topics import COMMANDS, EVENTS
+from fleet.topics import COMMANDS, EVENTS, TELEMETRY
 from fleet.topology import FleetMap
 
 _log = structlog.get_logger(__name__)
@@ -51,7 +50,9 @@ class _Fact:
 
 
 class Effects:
-    """Executes effects. Nothing leaves it while `leadership` does not hold."""
+    """Executes effects. Nothing leaves it without the lease that it needs: that of the loop's shard
+    for a CDU, that of placement for a sled.
+    """
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Effects:
         self._leadership = leadership
         self._options = options
         self._loop_of = loop_of_agents(fleet_map)
+        self._cdu_ids = frozenset(fleet_map.cdu_ids)
         self._seq = 0
         self._unwritten: list[CoolingEffect] = []
         self.commands_total = 0
@@ -97,8 +99,6 @@ class Effects:
             or desired.guard_resets
         ):
             return 0
-        if not self._leadership.held():
-            raise LeaseLostError("the lease ran out in the middle of the cycle")
         facts: list[_Fact] = []
         with self._store.begin() as tx:
             self._leadership.check(tx)
@@ -238,12 +238,15 @@ class Effects:
     def _command(
         self, target: str, action: Action, cause: str, good_for_s: float, label: str = "cool"
     ) -> None:
+        loop_id = self._loop_of[target]
+        lease = (
+            shard_name(TELEMETRY.partition_of(loop_id)) if target in self._cdu_ids else PLACEMENT
+        )
         # Asked for each command: a process that was stopped for minutes goes on in the middle.
-        if not self._leadership.held():
+        if not self._leadership.held(lease):
             self.withheld_total += 1
             return
-        loop_id = self._loop_of[target]
-        term = self._leadership.lease(loop_id).term
+        term = self._leadership.term(lease)
         self._seq += 1
         now = self._clock.unix_ns()
         command = Command(

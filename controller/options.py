@@ -17,9 +17,8 @@ CDU_PATIENCE_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerOptions:
-    """How one controller runs. `loops` are the cooling loops that it leads, all when empty."""
+    """How one controller runs. Controllers on one bus and one store share the cooling loops."""
 
-    loops: tuple[str, ...] = ()
     holder: str = "controller"
     """Name in the leases; two controllers that run at the same time need two names."""
     cycle_s: float = 1.0
@@ -43,11 +42,6 @@ class ControllerOptions:
 
     def validate(self, fleet_map: FleetMap) -> None:
         """Raises ConfigurationError naming the option that can not be used."""
-        for loop in self.loops:
-            if loop not in fleet_map.loop_ids:
-                raise ConfigurationError(
-                    f"loops: the fleet has no loop {loop!r}; it has {', '.join(fleet_map.loop_ids)}"
-                )
         self._check_times()
         self.chores.validate(self.ingest.behind_s)
         shell = self.cooling_of(fleet_map.chips).shell
@@ -68,15 +62,13 @@ class ControllerOptions:
                 f"{CDU_PATIENCE_S:g} s, after which a CDU takes over"
             )
         lease = self.lease
-        if not 0 < lease.renew_s < lease.length_s - lease.margin_s:
+        if not 0 < lease.renew_s < lease.length_s - lease.margin_s < lease.length_s:
             raise ConfigurationError(
-                "lease: renew_s must be above 0 and below length_s less margin_s"
+                "lease: renew_s must be above 0 and below length_s less margin_s, "
+                "and margin_s above 0"
             )
 
     def cooling_of(self, chips: int) -> CoolingSettings:
         """Settings of a loop of `chips` chips."""
         cooling = self.cooling or CoolingSettings.sized(chips)
         return replace(cooling, policy=replace(cooling.policy, supply_c=self.supply_c))
-
-    def loops_of(self, fleet_map: FleetMap) -> tuple[str, ...]:
-        return self.loops or fleet_map.loop_ids

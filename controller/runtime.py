@@ -2,7 +2,8 @@
 
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection, Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
@@ -10,27 +11,29 @@ from numpy.random import Generator
 
 from controller.anomaly.detectors import build_detectors
 from controller.chores.schedule import Chores
-from controller.cooling.loop import LoopControl
-from controller.decide import Desired, begin, judge, restore, steer
+from controller.decide import Desired, judge, steer
 from controller.effects import Effects, share_ack
-from controller.incidents.lifecycle import IncidentBook
 from controller.ingest.consume import Consumer
 from controller.ingest.declared import DeclaredLosses
 from controller.notify.deliver import Deliverer
 from controller.options import ControllerOptions
+from controller.others import OtherLoops
 from controller.placement.share import ShareAck
+from controller.shards import Shards
 from controller.state.snapshot import FleetSnapshot
 from controller.store import Store
-from controller.store.leadership import Leadership
-from controller.views import LoopView, air_row_view, encode_view, loop_view
+from controller.store.leadership import PLACEMENT, Leadership
+from controller.views import LoopView, air_row_view, encode_view, loop_view, with_others
 from fleet.bus import Bus
-from fleet.clock import NS_PER_S, Clock
+from fleet.clock import Clock
 from fleet.errors import BusError, StoreError
 from fleet.topics import LIVE
-from fleet.topology import Cooling, FleetMap
+from fleet.topology import FleetMap
 
 _log = structlog.get_logger(__name__)
 
+STAND_BY_S = 0.1
+"""How often a controller without a shard looks for one; its leases say how often it may."""
 LISTEN_S = 0.2
 """Between two cycles telemetry is waited for in pieces of this length."""
 STOP_S = 4.0
@@ -73,29 +76,24 @@ class ControllerRuntime:
         self._bus = bus
         self._store = store
         self._clock = clock
-        loops = options.loops_of(fleet_map)
+        self.ingest = Consumer(bus, store, fleet_map, clock, loops=(), settings=options.ingest)
+        self._others = OtherLoops(bus, fleet_map)
+        self._shards = Shards(options, fleet_map, store, clock, self.ingest, self._others)
         self._leadership = Leadership(
-            store,
-            clock,
-            names=loops,
-            holder=options.holder,
-            settings=options.lease,
+            store, clock, shards=self._shards.names, holder=options.holder, settings=options.lease
         )
-        self.ingest = Consumer(bus, store, fleet_map, clock, loops=loops, settings=options.ingest)
         self.declared = DeclaredLosses(bus, store)
         self.effects = Effects(bus, store, clock, fleet_map, self._leadership, options)
         self.deliverer = Deliverer(store, clock, rng or np.random.default_rng(), options.delivery)
-        self.chores = Chores(store, clock, options.chores, leads=self._leadership.held)
+        self.chores = Chores(
+            store, clock, options.chores, leads=lambda: self._leadership.held(PLACEMENT)
+        )
         self._detectors = build_detectors(fleet_map)
-        liquid = {fleet_map.loop_ids[row] for row in fleet_map.loops_cooled_by(Cooling.LIQUID)}
-        self._cooling = {
-            loop: options.cooling_of(self._chips(loop)) for loop in loops if loop in liquid
-        }
-        self._air_rows = tuple(loop for loop in loops if loop not in liquid)
-        self._loops: dict[str, LoopControl] = {}
-        self._book = IncidentBook()
         self._answers: list[ShareAck] = []
-        self._led = 0
+        self._terms: Mapping[str, int] = {}
+        """Of the leases that held when the last cycle began."""
+        self._placing: int | None = None
+        """Term of the placement that this controller leads."""
         self._cycle = 0
         self._kept_at_s = -1e18
         self._cycle_at_s: float | None = None
@@ -106,26 +104,26 @@ class ControllerRuntime:
 
     def cycle(self) -> None:
         """One turn of the loop that the whole program is about."""
-        # 1. Hear what came.
+        # 1. Which loops are ours?
+        self._share_out()
+        # 2. Hear what came.
         self._hear()
-        # 2. Look at the fleet as it is now.
+        # 3. Look at the fleet as it is now.
         self._cycle += 1
         snapshot = self.ingest.columns.snapshot(self._clock.unix_ns(), self._cycle)
-        # 3. Lead, or stand by with warm columns.
-        if not self._leading():
+        if not self._leads():
             self._cycle_done("standby_cycles")
             return
         # 4. What do people want?
         desired = self._desired()
         # 5. Cool: first, and whatever happens below.
-        steering = steer(self._loops, snapshot, desired or Desired(), self._cooling)
-        self._loops = dict(steering.loops)
-        self.effects.cool(steering.effects)
+        settled = self._shards.settled()
+        self._cool(snapshot, desired or Desired(), settled)
         # 6. Detect, group, place; write it, then do it.
         if desired is not None:
-            self._judge(snapshot, desired)
+            self._judge(snapshot, desired, settled)
         # 7. Show it.
-        self._show(snapshot)
+        self._show(snapshot, settled)
         # 8. Remember how far the bus was read.
         self._keep_reading_place()
         self._cycle_done("cycles")
@@ -146,19 +144,20 @@ class ControllerRuntime:
         self.chores.stop(timeout_s=0.5)
         self.deliverer.stop(timeout_s=0.5)
         try:
-            if self._leadership.held():
+            if self._leads():
                 self.ingest.save(self._leadership.check, everything=True)
-            self._leadership.release()
+            self._leadership.give_back()
         except StoreError as error:
             _log.warning("stopped_without_store", error=str(error))
         self.declared.start_over()
+        self._others.close()
         self.ingest.close()
 
     def readiness(self) -> Readiness:
         at_s = self._cycle_at_s
         return Readiness(
             last_cycle_age_s=float("inf") if at_s is None else self._clock.monotonic_s() - at_s,
-            lease_held=self._leadership.held(),
+            lease_held=any(map(self._leadership.held, self._terms)),
             ingest_behind=self.ingest.behind,
         )
 
@@ -175,89 +174,128 @@ class ControllerRuntime:
             if now_s > deadline_s:
                 self.counts["overruns"] += 1
                 deadline_s = now_s
-            self._listen(deadline_s)
+            if self._listen(deadline_s):
+                deadline_s = self._clock.monotonic_s()
 
-    def _listen(self, deadline_s: float) -> None:
-        """Take telemetry as it comes, so that the next cycle decides on what is new."""
+    def _listen(self, deadline_s: float) -> bool:
+        """Take telemetry as it comes, so that the next cycle decides on what is new. Ends early
+        with True when leases have come or gone.
+        """
         while not self._stop.is_set():
             left_s = deadline_s - self._clock.monotonic_s()
             if left_s <= 0:
-                return
+                return False
+            if self._leadership.keep() != self._terms or self._leadership.surplus():
+                return True
             try:
-                self.ingest.poll(min(left_s, LISTEN_S))
+                if not self._shards.loops():
+                    self._clock.wait(self._stop, min(left_s, STAND_BY_S))
+                else:
+                    self.ingest.poll(min(left_s, LISTEN_S))
             except Exception as error:  # noqa: BLE001 - the same
                 self.counts["bus_errors" if isinstance(error, BusError) else "bugs"] += 1
                 _log.exception("listening_failed")
                 self._clock.wait(self._stop, min(left_s, LISTEN_S))
+        return False
 
     def _hear(self) -> None:
         try:
             self.ingest.poll()
             self.ingest.poll_answers()
+            self._others.poll()
         except BusError as error:
-            self.counts["bus_errors"] += 1
-            _log.warning("bus_away", error=str(error))
+            self._bus_away(error)
         answers = (share_ack(ack) for ack in self.ingest.take_acks())
         self._answers += [answer for answer in answers if answer is not None]
         del self._answers[:-KEPT_ANSWERS]
         for event in self.ingest.take_events():
             self.counts[f"event_{event.kind.value}"] += 1
 
-    def _leading(self) -> bool:
-        if not self._leadership.keep():
-            return False
-        if self._led == self._leadership.gained_total:
-            return True
+    def _leads(self) -> bool:
+        return self._placing is not None or bool(self._shards.loops())
+
+    def _share_out(self) -> None:
+        """Take over what leases were won for, end what they were lost for, give up the surplus.
+        What fails is tried again in the next cycle.
+        """
         try:
-            self._take_over()
+            self._terms = terms = self._leadership.keep()
+            self._shards.drop(self._shards.gone(terms))
+            if surplus := self._leadership.surplus():
+                self._give_up(surplus)
+                self._terms = terms = self._leadership.keep()
+            if new := self._shards.new(terms):
+                self._others.poll()
+                self.effects.cool(self._shards.take(new, terms))
+            self._share_placement(terms.get(PLACEMENT))
         except StoreError as error:
             self._store_away(error)
-            return False
-        self._led = self._leadership.gained_total
-        return True
+        except BusError as error:
+            self._bus_away(error)
 
-    def _take_over(self) -> None:
-        """Continue where the last leader stopped."""
-        now = self._clock.unix_ns()
-        reopen_ns = round(self._options.incidents.reopen_s * NS_PER_S)
-        with self._store.read() as tx:
-            incidents = [*tx.incidents.unresolved(), *tx.incidents.resolved_since(now - reopen_ns)]
-            trips = {loop: tx.interlocks.latched(loop) for loop in self._cooling}
-        # The last leader wrote history that this one has only seen go by.
-        self.ingest.start_over()
+    def _give_up(self, surplus: Collection[str]) -> None:
+        """What was read of them is written first, so that the next holder begins where we end."""
+        try:
+            self.ingest.save(self._leadership.check, everything=True)
+        finally:
+            self._shards.drop(surplus)
+            self._leadership.give_back(surplus)
+
+    def _share_placement(self, term: int | None) -> None:
+        if term == self._placing:
+            return
+        self._placing = None
+        self._answers.clear()
+        self.ingest.hear_answers(listen=term is not None)
+        # Another controller may have read declarations on meanwhile.
         self.declared.start_over()
-        self._book = restore(incidents, at_unix_ns=now)
-        self._loops = {
-            loop: begin(loop, self._map.cdu_ids[self._map.loop(loop)], trips[loop], settings)
-            for loop, settings in self._cooling.items()
-        }
+        self._placing = term
 
     def _desired(self) -> Desired | None:
         """None when the store is away."""
         try:
             with self._store.read() as tx:
-                resets = tx.interlocks.waiting_resets()
-                return Desired(
-                    jobs={job.id: job for job in tx.jobs.unfinished()},
+                resets = [
+                    (number, reset)
+                    for number, reset in tx.interlocks.waiting_resets()
+                    if reset.loop_id in self._shards.controls
+                ]
+                mine = Desired(
                     cordons=tx.cordons.all(),
                     acks=tuple(tx.incidents.waiting_acks()),
                     resets=tuple(reset for _, reset in resets),
                     reset_numbers=tuple(number for number, _ in resets),
+                )
+                if self._placing is None:
+                    return mine
+                return replace(
+                    mine,
+                    jobs={job.id: job for job in tx.jobs.unfinished()},
                     guard_resets=tuple(tx.guards.waiting()),
+                    troubles=tuple(tx.incidents.unresolved()),
                 )
         except StoreError as error:
             self._store_away(error)
             return None
 
-    def _judge(self, snapshot: FleetSnapshot, desired: Desired) -> None:
+    def _cool(self, snapshot: FleetSnapshot, desired: Desired, settled: Container[str]) -> None:
+        controls = {loop: one for loop, one in self._shards.controls.items() if loop in settled}
+        steering = steer(controls, snapshot, desired, self._shards.cooling)
+        self._shards.controls |= steering.loops
+        self.effects.cool(steering.effects)
+
+    def _judge(self, snapshot: FleetSnapshot, desired: Desired, settled: Container[str]) -> None:
         """What could not be written is forgotten: the next cycle finds it again."""
+        others = [] if self._placing is None else self._others.besides(self._shards.loops())
         judgement = judge(
-            self._book,
-            snapshot,
+            self._shards.book,
+            with_others(snapshot, others) if others else snapshot,
             desired,
             self._answers,
             detectors=self._detectors,
             options=self._options,
+            loops=settled,
+            places=self._placing is not None,
         )
         if judgement.refused:
             self.counts["plans_refused"] += 1
@@ -267,17 +305,19 @@ class ControllerRuntime:
         except StoreError as error:
             self._store_away(error)
             return
-        self._book = judgement.book
+        self._shards.book = judgement.book
         self._answers.clear()
         if told:
             self.deliverer.nudge()
 
-    def _show(self, snapshot: FleetSnapshot) -> None:
-        for loop_id, control in self._loops.items():
+    def _show(self, snapshot: FleetSnapshot, settled: Iterable[str]) -> None:
+        for loop_id in sorted(settled):
+            control = self._shards.controls.get(loop_id)
             counts = {**self.ingest.counts[loop_id], "commands": self.effects.commands_total}
-            self._tell(loop_view(control, snapshot, counts))
-        for row_id in self._air_rows:
-            self._tell(air_row_view(row_id, snapshot, self.ingest.counts[row_id]))
+            if control is None:
+                self._tell(air_row_view(loop_id, snapshot, self.ingest.counts[loop_id]))
+            else:
+                self._tell(loop_view(control, snapshot, counts))
 
     def _tell(self, view: LoopView) -> None:
         self._bus.publish(LIVE, key=view.loop, value=encode_view(view))
@@ -292,7 +332,8 @@ class ControllerRuntime:
             self.counts["history_samples"] += written.samples
             self.counts["history_bytes"] += written.bytes
             self._kept_at_s = now_s
-            self.counts["losses_declared"] += self.declared.save(self._leadership.check)
+            if self._placing is not None:
+                self.counts["losses_declared"] += self.declared.save(self._leadership.check)
         except StoreError as error:
             self._store_away(error)
         except BusError as error:
@@ -303,10 +344,10 @@ class ControllerRuntime:
         self.counts["store_errors"] += 1
         _log.warning("store_away", error=str(error))
 
+    def _bus_away(self, error: BusError) -> None:
+        self.counts["bus_errors"] += 1
+        _log.warning("bus_away", error=str(error))
+
     def _cycle_done(self, kind: str) -> None:
         self.counts[kind] += 1
         self._cycle_at_s = self._clock.monotonic_s()
-
-    def _chips(self, loop_id: str) -> int:
-        rows = self._map.chips_in_loop(self._map.loop(loop_id))
-        return len(range(rows.start, rows.stop))

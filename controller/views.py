@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ import numpy as np
 from controller.cooling.control import LoopSetpoints, LoopTrip
 from controller.cooling.loop import LoopControl
 from controller.state.snapshot import FleetSnapshot
+from fleet.clock import NS_PER_S
 from fleet.errors import MalformedMessageError
 from fleet.frame import FloatBlock
 
@@ -45,10 +47,15 @@ class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     sled_age_s: bytes
     cdu_age_s: float | None
     counters: dict[str, int]
+    sled_frames: bytes = b""
+    """uint64 [2, sleds]: epoch and seq of the newest frame of each sled."""
+    control: bytes = b""
+    """What the loop's control remembers, for the controller that goes on after this one."""
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(LoopView)
+_control_decoder: Final = msgspec.msgpack.Decoder(LoopControl)
 
 
 def encode_view(view: LoopView) -> bytes:
@@ -76,7 +83,46 @@ def loop_view(
         pumps=_pumps(snapshot.pump, row),
         trips=_trips(control.trips),
         sensor_faults={fault.sensor: fault.reason for fault in control.sensor_faults},
+        control=_encoder.encode(control),
     )
+
+
+def control_of(view: LoopView) -> LoopControl | None:
+    """None where nothing was remembered, or by another build in another way."""
+    try:
+        return _control_decoder.decode(view.control)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+def with_others(snapshot: FleetSnapshot, views: Iterable[LoopView]) -> FleetSnapshot:
+    """The fleet with loops that other controllers look after, as they show them; counts and pumps
+    are not shown. Views of another fleet map are passed over.
+    """
+    chip = {name: column.copy() for name, column in snapshot.chip.items()}
+    sled = {name: column.copy() for name, column in snapshot.sled.items()}
+    age_s, frame = snapshot.sled_age_s.copy(), snapshot.sled_frame.copy()
+    fleet_map = snapshot.fleet_map
+    for view in views:
+        row = fleet_map.loop(view.loop)
+        chips, sleds = fleet_map.chips_in_loop(row), fleet_map.sleds_in_loop(row)
+        ages = np.frombuffer(view.sled_age_s, "<f4")
+        frames = np.frombuffer(view.sled_frames, "<u8")
+        if len(ages) != len(age_s[sleds]) or len(frames) != 2 * len(ages):
+            continue
+        since_s = max(snapshot.at_unix_ns - view.at_unix_ns, 0) / NS_PER_S
+        age_s[sleds] = ages + since_s
+        frame[:, sleds] = frames.reshape(2, -1)
+        _lay(chip, view.chips, chips)
+        _lay(sled, view.sleds, sleds)
+    return replace(snapshot, chip=chip, sled=sled, sled_age_s=age_s, sled_frame=frame)
+
+
+def _lay(columns: Mapping[str, FloatBlock], shown: Mapping[str, bytes], rows: slice) -> None:
+    for name, data in shown.items():
+        values = np.frombuffer(data, "<f4")
+        if name in columns and len(values) == len(columns[name][rows]):
+            columns[name][rows] = values
 
 
 def air_row_view(row_id: str, snapshot: FleetSnapshot, counters: Mapping[str, int]) -> LoopView:
@@ -105,6 +151,7 @@ def _measured(loop_id: str, snapshot: FleetSnapshot, counters: Mapping[str, int]
         sled_age_s=snapshot.sled_age_s[sleds].astype("<f4").tobytes(),
         cdu_age_s=_value(snapshot.cdu_age_s[row]),
         counters=dict(counters),
+        sled_frames=snapshot.sled_frame[:, sleds].astype("<u8").tobytes(),
     )
 
 

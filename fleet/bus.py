@@ -1,7 +1,7 @@
 """The seam between the processes, and its in-memory twin."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum
@@ -48,6 +48,12 @@ class Reader(Protocol):
         """What is next, in order within a partition; empty when the time has passed."""
 
     def seek(self, partition: int, offset: int) -> None: ...
+
+    def assign(self, offsets: Mapping[int, int]) -> None:
+        """From now on read exactly these partitions, each from its offset."""
+
+    def ends(self, partitions: Iterable[int]) -> Mapping[int, int]:
+        """Partition -> offset of the message that is published next; read here or not."""
 
     def positions(self) -> Mapping[int, int]:
         """Partition -> offset of the record that `poll` gives next."""
@@ -174,6 +180,11 @@ class InMemoryBus:
                 found.extend(batch)
         return found
 
+    def ends(self, topic: Topic, partitions: Iterable[int]) -> dict[int, int]:
+        """Where the partitions end; for the twin's readers."""
+        with self._grown:
+            return {partition: self._log(topic, partition).end for partition in partitions}
+
     def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> None:
         with self._grown:
             self._grown.wait_for(lambda: self._closed or ready(), timeout_s)
@@ -265,6 +276,13 @@ class _MemoryReader:
         if partition not in self._positions:
             raise BusError(f"this reader does not read partition {partition}")
         self._positions[partition] = offset
+
+    def assign(self, offsets: Mapping[int, int]) -> None:
+        self._bus.ends(self._topic, offsets)  # names a partition that there is not
+        self._positions = dict(offsets)
+
+    def ends(self, partitions: Iterable[int]) -> Mapping[int, int]:
+        return self._bus.ends(self._topic, partitions)
 
     def positions(self) -> Mapping[int, int]:
         return dict(self._positions)

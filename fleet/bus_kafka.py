@@ -2,7 +2,7 @@
 
 import threading
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final
@@ -153,6 +153,8 @@ class _KafkaReader:
             self.seek(place.partition, offsets.get(place.partition, default))
 
     def poll(self, timeout_s: float, max_records: int = 500) -> list[Record]:
+        if not self._positions:
+            return []
         try:
             batches = self._consumer.poll(
                 timeout_ms=round(timeout_s * 1e3), max_records=max_records
@@ -180,6 +182,26 @@ class _KafkaReader:
             raise BusError(f"this reader does not read partition {partition}")
         self._consumer.seek(place, offset)
         self._positions[partition] = offset
+
+    def assign(self, offsets: Mapping[int, int]) -> None:
+        strange = [n for n in offsets if not 0 <= n < self._topic.partitions]
+        if strange:
+            raise BusError(f"no partition {strange[0]} of topic {self._topic.name}")
+        try:
+            self._consumer.assign([TopicPartition(self._topic.name, n) for n in offsets])
+            self._positions = {}
+            for partition, offset in offsets.items():
+                self.seek(partition, offset)
+        except (KafkaError, OSError) as error:
+            raise BusError(f"reading {self._topic.name}: {error}") from error
+
+    def ends(self, partitions: Iterable[int]) -> Mapping[int, int]:
+        places = [TopicPartition(self._topic.name, partition) for partition in partitions]
+        try:
+            found = self._consumer.end_offsets(places) if places else {}
+        except (KafkaError, OSError) as error:
+            raise BusError(f"reading {self._topic.name}: {error}") from error
+        return {place.partition: offset for place, offset in found.items()}
 
     def positions(self) -> Mapping[int, int]:
         return dict(self._positions)

@@ -95,7 +95,19 @@ def step(
     mine = [reset for reset in resets if reset.loop_id == control.loop_id]
     watched, trip_effects = _watch(seen, inputs, mine, cause, settings)
     steered, mode_effects = _steer(watched, inputs, order, cause, settings)
-    return steered, (*trip_effects, *mode_effects, *_send(steered, cause))
+    return steered, (*trip_effects, *mode_effects, *repeat(steered, cause))
+
+
+def repeat(control: LoopControl, cause: str) -> tuple[CoolingEffect, ...]:
+    """The loop's set-points as an effect; none before it steers."""
+    if not control.steering:
+        return ()
+    action = SetCooling(
+        valve_ratio=control.setpoints.valve_ratio,
+        pump_ratio=control.setpoints.pump_ratio,
+        supply_c=control.setpoints.supply_c,
+    )
+    return (SendCooling(cdu_id=control.cdu_id, action=action, cause=cause),)
 
 
 def _remember(
@@ -276,14 +288,3 @@ def _taken_over(control: LoopControl, inputs: LoopInputs) -> LoopSetpoints:
 
 def _or(value: float, unknown: float) -> float:
     return value if math.isfinite(value) else unknown
-
-
-def _send(control: LoopControl, cause: str) -> list[CoolingEffect]:
-    if not control.steering:
-        return []
-    action = SetCooling(
-        valve_ratio=control.setpoints.valve_ratio,
-        pump_ratio=control.setpoints.pump_ratio,
-        supply_c=control.setpoints.supply_c,
-    )
-    return [SendCooling(cdu_id=control.cdu_id, action=action, cause=cause)]

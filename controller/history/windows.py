@@ -1,6 +1,6 @@
 """All open windows, and when each may be sealed."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,9 +81,9 @@ class Windows:
         """Partition -> offset of the oldest message with a frame in an open window."""
         return oldest(self._open.values())
 
-    def clear(self) -> None:
-        self._open.clear()
-        self._due.clear()
+    def drop(self, groups: Container[int]) -> None:
+        """Forget the open windows of these groups."""
+        self._open = {key: w for key, w in self._open.items() if key[0] not in groups}
 
     def _add(
         self, slab: Slab, schema: Schema, start: int, place: tuple[int, int], now_s: float

@@ -13,7 +13,7 @@ from controller.ingest.dead_letter import Reason, set_aside
 from controller.ingest.schemas import Parking, SchemaBook, Waiting
 from controller.ingest.sequence import Sequences
 from controller.state.columns import FleetColumns
-from controller.state.roster import Roster
+from controller.state.roster import Roster, Rows
 from controller.store import Store, Transaction
 from controller.store.marks import Mark
 from fleet.bus import Bus, Reader, Record, Start
@@ -23,7 +23,7 @@ from fleet.commands import Ack, decode_ack
 from fleet.errors import MalformedMessageError
 from fleet.events import Event, decode_event
 from fleet.frame import Reporter, Schema, Slab, decode_schema, schema_id
-from fleet.topics import ACKS, EVENTS, SCHEMAS, TELEMETRY, Topic
+from fleet.topics import ACKS, EVENTS, SCHEMAS, TELEMETRY
 from fleet.topology import FleetMap
 
 _SCHEMA_POLL_S: Final = 0.1
@@ -58,7 +58,7 @@ class Written:
 
 
 class Consumer:
-    """Reads the partitions of `loops`. One thread uses it.
+    """Reads the partitions that it is given, at first those of `loops`. One thread uses it.
 
     Telemetry is gathered in windows; `save` writes those that are full, together with the
     sequence numbers in them and the offset of the oldest message that still has a frame in an open
@@ -81,7 +81,7 @@ class Consumer:
         self._store = store
         self._clock = clock
         self._settings = settings or IngestSettings()
-        self._loops = frozenset(loops)
+        self._partition_of = {loop: TELEMETRY.partition_of(loop) for loop in fleet_map.loop_ids}
         self._loop_ids = fleet_map.loop_ids
         self._loop_row = {loop: row for row, loop in enumerate(fleet_map.loop_ids)}
         self._roster = Roster(fleet_map)
@@ -93,14 +93,12 @@ class Consumer:
         self._sealed: list[tuple[Window, Sealed]] = []
         """Not written yet, because the store was away."""
         self._grids: dict[str, int] = {}
-        with store.read() as tx:
-            self._sequences = self._known(tx)
-            kept = {topic.name: tx.marks.offsets(topic.name) for topic in (TELEMETRY, ACKS)}
-        self._kept = dict(kept[TELEMETRY.name])
-        """Offsets of telemetry in the store, as this controller knows them."""
+        self._sequences = Sequences(self._roster)
         self._schema_reader = bus.reader(SCHEMAS, start=Start.BEGINNING)
-        self._telemetry = self._resume(TELEMETRY, kept)
-        self._ack_reader = self._resume(ACKS, kept)
+        self._telemetry = bus.reader(TELEMETRY, start=Start.BEGINNING, partitions=[])
+        self._ends: dict[int, int] = {}
+        """Partition -> where it ended when it was given, until it is read that far."""
+        self._ack_reader = bus.reader(ACKS, start=Start.BEGINNING, partitions=[])
         self._event_reader = bus.reader(EVENTS, start=Start.END)
         self._acks: list[Ack] = []
         self._events: list[Event] = []
@@ -108,25 +106,68 @@ class Consumer:
             loop: Counter() for loop in ("", *fleet_map.loop_ids)
         }
         """By loop ("" when a message does not say a known one): frames, malformed, duplicates,
-        late, gaps, parked, dead_letters, foreign, wrong_clocks.
+        late, gaps, parked, dead_letters, wrong_clocks.
         """
         self.behind = False
         """Whether the last round ended with messages left to read."""
         self._learn_schemas()
+        if given := {self._partition_of[loop] for loop in loops}:
+            self.gain(given)
+            self.hear_answers()
 
-    def _known(self, tx: Transaction) -> Sequences:
-        return Sequences(self._roster, tx.marks.all())
+    def gain(self, partitions: Iterable[int]) -> None:
+        """Read these partitions too, each from where the store says that it was read to."""
+        gained = set(partitions)
+        rows = self._rows_of(gained)
+        with self._store.read() as tx:
+            kept = tx.marks.offsets(TELEMETRY.name)
+            marks = tx.marks.of([self._roster.agents[row] for row in rows])
+        begin, ends = self._places(self._telemetry, gained, kept)
+        self._sequences.learn_again(rows, marks)
+        self._telemetry.assign({**self._telemetry.positions(), **begin})
+        self._ends |= {p: end for p, end in ends.items() if begin[p] < end}
 
-    def _resume(self, topic: Topic, kept: Mapping[str, Mapping[int, int]]) -> Reader:
-        partitions = sorted({topic.partition_of(loop) for loop in self._loops})
-        edge = self._bus.reader(topic, start=Start.END, partitions=partitions)
-        ends = edge.positions()
-        edge.close()
+    def lose(self, partitions: Iterable[int]) -> None:
+        """Read these partitions no more, and forget what was read of them and not written."""
+        lost = set(partitions)
+        kept = {p: at for p, at in self._telemetry.positions().items() if p not in lost}
+        self._telemetry.assign(kept)
+        self._ends = {p: end for p, end in self._ends.items() if p not in lost}
+        rows = self._rows_of(lost)
+        groups = frozenset(self._roster.group_of_row[rows].tolist())
+        self._windows.drop(groups)
+        self._sealed = [pair for pair in self._sealed if pair[0].group not in groups]
+        self._parking.drop(lost)
+        self._sequences.learn_again(rows, ())
+
+    def caught_up(self, partition: int) -> bool:
+        """Whether all was read that was there when the partition was given."""
+        return partition not in self._ends
+
+    def hear_answers(self, *, listen: bool = True) -> None:
+        """Read the acknowledgements of the whole fleet from where the store says, or none."""
+        begin: dict[int, int] = {}
+        if listen:
+            with self._store.read() as tx:
+                kept = tx.marks.offsets(ACKS.name)
+            begin, _ = self._places(self._ack_reader, range(ACKS.partitions), kept)
+        self._acks.clear()
+        self._ack_reader.assign(begin)
+
+    def _places(
+        self, reader: Reader, partitions: Iterable[int], kept: Mapping[int, int]
+    ) -> tuple[dict[int, int], Mapping[int, int]]:
+        """Where each partition is read on, and where it ends."""
+        ends = reader.ends(partitions)
         # Past the end: the topic was made anew since, and is read from its beginning.
-        offsets = {p: at for p, at in kept[topic.name].items() if at <= ends.get(p, -1)}
-        return self._bus.reader(
-            topic, start=Start.BEGINNING, partitions=partitions, offsets=offsets
-        )
+        return {p: at if (at := kept.get(p, 0)) <= end else 0 for p, end in ends.items()}, ends
+
+    def _rows_of(self, partitions: set[int]) -> Rows:
+        """Agents whose telemetry lands in these partitions."""
+        loops = [
+            row for loop, row in self._loop_row.items() if self._partition_of[loop] in partitions
+        ]
+        return np.flatnonzero(np.isin(self._roster.loop_of_row, loops))
 
     def _learn_schemas(self) -> None:
         """All documents that are there already come before the first frame: a backlog has more
@@ -157,6 +198,9 @@ class Consumer:
             self.behind = self._clock.monotonic_s() >= deadline_s
             batch = [] if self.behind else self._telemetry.poll(0.0, self._settings.batch)
         self._give_up_waiting()
+        if self._ends:
+            at = self._telemetry.positions()
+            self._ends = {p: end for p, end in self._ends.items() if at[p] < end}
         return taken
 
     def poll_answers(self) -> None:
@@ -195,7 +239,6 @@ class Consumer:
             tx.marks.save_offsets(TELEMETRY.name, offsets)
             tx.marks.save_offsets(ACKS.name, self._ack_reader.positions())
         self._sequences.settle(settled)
-        self._kept = self._kept | offsets
         written = Written(
             windows=len(self._sealed),
             samples=sum(sealed.samples for _, sealed in self._sealed),
@@ -203,22 +246,6 @@ class Consumer:
         )
         self._sealed.clear()
         return written
-
-    def start_over(self) -> None:
-        """Where another controller has written meanwhile: forget what was read and not written,
-        and read on from where the store says.
-        """
-        with self._store.read() as tx:
-            kept = {TELEMETRY.name: tx.marks.offsets(TELEMETRY.name)}
-            if kept[TELEMETRY.name] == self._kept:
-                return
-            self._sequences = self._known(tx)
-        self._kept = kept[TELEMETRY.name]
-        self._windows.clear()
-        self._parking.clear()
-        self._sealed.clear()
-        self._telemetry.close()
-        self._telemetry = self._resume(TELEMETRY, kept)
 
     def _save_gaps(self, tx: Transaction, marks: Iterable[Mark]) -> list[tuple[int, int]]:
         """Write down the holes of agents whose windows are written now. A number that fills a hole
@@ -277,8 +304,9 @@ class Consumer:
             return
         if message.loop not in self.counts or not message.loop:
             self._dead(record, Reason.UNKNOWN_LOOP, f"the fleet has no loop {message.loop!r}")
-        elif message.loop not in self._loops:
-            self.counts[message.loop]["foreign"] += 1  # another shard's, in the same partition
+        elif self._partition_of[message.loop] != record.partition:
+            text = f"{message.loop} does not belong to partition {record.partition}"
+            self._dead(record, Reason.WRONG_KEY, text)
         else:
             for slab in message.slabs:
                 self._take_slab(record, message.loop, slab)
@@ -374,8 +402,7 @@ class Consumer:
         except MalformedMessageError as error:
             self._dead(record, Reason.MALFORMED, str(error))
             return
-        row = self._roster.row(ack.target)
-        if row is not None and self._loop_ids[self._roster.loop_of_row[row]] in self._loops:
+        if self._roster.row(ack.target) is not None:
             self._acks.append(ack)
 
     def _take_event(self, record: Record) -> None:

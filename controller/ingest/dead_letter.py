@@ -15,6 +15,7 @@ _log = structlog.get_logger(__name__)
 class Reason(StrEnum):
     MALFORMED = "malformed"  # not what it claims to be
     UNKNOWN_LOOP = "unknown_loop"  # the fleet has no such cooling loop
+    WRONG_KEY = "wrong_key"  # a loop's, in a partition that its key does not lead to
     UNKNOWN_AGENT = "unknown_agent"  # the loop has no such agent
     WRONG_CLOCK = "wrong_clock"  # measured long ago or in the future, by the agent's own clock
     UNKNOWN_SCHEMA = "unknown_schema"  # its schema document did not come in time

@@ -1,7 +1,7 @@
 """Schema documents by id, and the frames that wait for one."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from fleet.bus import Record
@@ -51,9 +51,11 @@ class Parking:
                 return
             yield self._take(number)
 
-    def clear(self) -> None:
-        self._waiting.clear()
-        self._frames = 0
+    def drop(self, partitions: Container[int]) -> None:
+        """Forget what came in these partitions."""
+        for number, held in list(self._waiting.items()):
+            if held.record.partition in partitions:
+                self._take(number)
 
     def _take(self, number: int) -> Waiting:
         taken = self._waiting.pop(number)

@@ -53,8 +53,20 @@ class Sequences:
         self._missing: dict[tuple[int, int], list[Range]] = {}
         self._unsettled: set[tuple[int, int]] = set()
         """(row, epoch) whose holes have changed since they were written down."""
+        self._learn(marks)
+
+    def learn_again(self, rows: Rows, marks: Iterable[Mark]) -> None:
+        """Forget these agents, then take `marks` for what was read."""
+        self._epoch[rows], self._last[rows] = -1, 0
+        gone = set(rows.tolist())
+        self._older = {row: lives for row, lives in self._older.items() if row not in gone}
+        self._missing = {at: holes for at, holes in self._missing.items() if at[0] not in gone}
+        self._unsettled = {at for at in self._unsettled if at[0] not in gone}
+        self._learn(marks)
+
+    def _learn(self, marks: Iterable[Mark]) -> None:
         for mark in sorted(marks, key=lambda mark: mark.epoch):
-            row = roster.row(mark.agent)
+            row = self._roster.row(mark.agent)
             if row is not None:
                 self._begin(row, mark.epoch, mark.last_seq)
                 if mark.missing:

@@ -1,10 +1,14 @@
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Select, delete, select
 
 from controller.store.tables import INGEST_MARKS, INGEST_OFFSETS
 from controller.store.upsert import upsert
+
+_AT_ONCE: Final = 1000
+"""Agents named in one query."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,17 @@ class Marks:
         ]
         upsert(self._connection, INGEST_OFFSETS, rows)
 
+    def of(self, agents: Sequence[str]) -> list[Mark]:
+        found: list[Mark] = []
+        for first in range(0, len(agents), _AT_ONCE):
+            some = agents[first : first + _AT_ONCE]
+            found += self._marks(select(INGEST_MARKS).where(INGEST_MARKS.c.agent.in_(some)))
+        return found
+
     def all(self) -> list[Mark]:
+        return self._marks(select(INGEST_MARKS))
+
+    def _marks(self, chosen: Select[Any]) -> list[Mark]:
         return [
             Mark(
                 agent=row.agent,
@@ -49,7 +63,7 @@ class Marks:
                 last_seq=row.last_seq,
                 missing=tuple((first, last) for first, last in row.missing),
             )
-            for row in self._connection.execute(select(INGEST_MARKS))
+            for row in self._connection.execute(chosen)
         ]
 
     def save(self, marks: Iterable[Mark]) -> None:

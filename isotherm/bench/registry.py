@@ -17,6 +17,7 @@ from isotherm.bench.pipeline.agent import p7
 from isotherm.bench.pipeline.chaos import p4
 from isotherm.bench.pipeline.codec import p2
 from isotherm.bench.pipeline.durable import p1
+from isotherm.bench.pipeline.failover import p5
 from isotherm.bench.pipeline.query import p6
 from isotherm.bench.pipeline.stored import p3
 from isotherm.bench.report import Case
@@ -41,6 +42,7 @@ SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
         "P2": p2,
         "P3": p3,
         "P4": p4,
+        "P5": p5,
         "P6": p6,
         "P7": p7,
     },

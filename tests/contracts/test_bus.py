@@ -113,6 +113,26 @@ def test_given_offsets_win_over_the_start(bus: Bus, topic: Topic) -> None:
     reader.close()
 
 
+def test_a_reader_is_given_other_partitions(bus: Bus, topic: Topic) -> None:
+    for number in range(3):
+        for partition in (1, 2):
+            value = bytes([partition, number])
+            bus.publish(topic, key=key_in(topic, partition), value=value).result(10.0)
+    reader = bus.reader(topic, start=Start.BEGINNING, partitions=[])
+    assert reader.poll(0.0) == []
+    assert reader.ends([1, 2, 3]) == {1: 3, 2: 3, 3: 0}
+    reader.assign({1: 2})
+    assert [record.value for record in take(reader, 1)] == [b"\x01\x02"]
+    reader.assign({1: 3, 2: 1})
+    assert [record.value for record in take(reader, 2)] == [b"\x02\x01", b"\x02\x02"]
+    assert reader.positions() == {1: 3, 2: 3}
+    reader.assign({})
+    assert reader.poll(0.0) == []
+    with pytest.raises(BusError, match="no partition 9"):
+        reader.assign({9: 0})
+    reader.close()
+
+
 def test_a_group_goes_on_where_it_committed(bus: Bus, topic: Topic) -> None:
     first = bus.reader(topic, start=Start.BEGINNING, group="g")
     for n in range(3):

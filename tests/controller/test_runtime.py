@@ -13,6 +13,8 @@ from controller.options import ControllerOptions
 from controller.placement.job import Job, JobState
 from controller.runtime import ControllerRuntime
 from controller.store import Store, Transaction
+from controller.store.leadership import LeaseSettings, shard_name
+from controller.store.leases import GIVEN_BACK
 from controller.store.outbox import Delivery
 from controller.views import LoopView, decode_view
 from fleet.bus import InMemoryBus, Start
@@ -28,7 +30,7 @@ from fleet.commands import (
     encode,
 )
 from fleet.errors import ConfigurationError, StoreError
-from fleet.topics import ACKS, COMMANDS, LIVE
+from fleet.topics import ACKS, COMMANDS, LIVE, TELEMETRY
 from fleet.topology import FleetMap, trn3_datacenter
 from tests.controller.builders import make_job, make_webhook
 from tests.controller.fleet_voice import FleetVoice
@@ -76,9 +78,11 @@ class House:
         self.voice.publish_schemas()
         self._reader = self.bus.reader(COMMANDS, start=Start.BEGINNING)
 
-    def controller(self, holder: str = "a") -> ControllerRuntime:
+    def controller(
+        self, holder: str = "a", lease: LeaseSettings | None = None
+    ) -> ControllerRuntime:
         runtime = ControllerRuntime(
-            ControllerOptions(holder=holder),
+            ControllerOptions(holder=holder, lease=lease or LeaseSettings()),
             self.fleet_map,
             self.bus,
             self.store,
@@ -163,7 +167,7 @@ def test_a_loop_is_cooled_by_commands_that_expire(house: House) -> None:
     sent = cooling(house.run(house.controller(), cycles=20))
     assert sent
     assert {command.target for command in sent} == {"h1/cdu01"}
-    assert {command.term for command in sent} == {1}
+    assert len({command.term for command in sent}) == 1
     seqs = [command.seq for command in sent]
     assert seqs == sorted(set(seqs))
     assert all(c.expires_at_unix_ns - c.issued_at_unix_ns == 5_000_000_000 for c in sent)
@@ -195,8 +199,13 @@ def test_one_of_two_controllers_acts(house: House) -> None:
 def test_another_takes_over_with_a_higher_term(house: House) -> None:
     first, second = house.controller("a"), house.controller("b")
     house.run(first, second, cycles=15)
-    sent = house.run(second, cycles=25)  # the first stands still
-    assert {command.term for command in cooling(sent)} == {2}
+    (before,) = {command.term for command in cooling(house.commands)}
+    in_force = cooling(house.commands)[-1].action
+    sent = cooling(house.run(second, cycles=3))  # the first stands still
+    (after,) = {command.term for command in sent}
+    assert after > before
+    assert sent[0].action == in_force
+    assert house.views()[-1].mode == Mode.AUTO.value
     withheld = first.effects.commands_total
     house.run(first, second, cycles=5)  # and wakes up
     assert first.effects.commands_total == withheld
@@ -328,7 +337,7 @@ def test_a_person_takes_an_incident_and_it_ends(house: House) -> None:
 
 
 def test_without_the_database_cooling_lasts_as_long_as_the_lease(house: House) -> None:
-    runtime = house.controller()
+    runtime = house.controller(lease=LeaseSettings(length_s=10.0, margin_s=2.0))
     house.run(runtime, cycles=20)
     house.store.available = False
     assert len(cooling(house.run(runtime, cycles=5))) == 5
@@ -411,16 +420,19 @@ def test_threads_start_and_stop_within_five_seconds(tmp_path: Path) -> None:
     assert time.monotonic() - began_s < 5.0
     assert runtime.counts["bugs"] == 0
     with store.read() as tx:
-        lease = tx.leases.get(LOOP)
-    assert lease is not None
-    assert lease.expires_at_unix_ns == 0
+        leases = tx.leases.all()
+    assert {lease.name for lease in leases} == {
+        "controller/controller",
+        "placement",
+        shard_name(TELEMETRY.partition_of(LOOP)),
+    }
+    assert {lease.expires_at_unix_ns for lease in leases} == {GIVEN_BACK}
     store.close()
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (ControllerOptions(loops=("h9/loop01",)), "no loop"),
         (ControllerOptions(cycle_s=0.0), "cycle_s"),
         (ControllerOptions(command_s=60.0), "command_s"),
         (ControllerOptions(supply_c=70.0), "supply_c"),

@@ -331,20 +331,57 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
     assert second.counts[LOOP]["frames"] == SLEDS + 1
 
 
-def test_another_shards_loop_is_passed_over(
+def other_partition(bus: InMemoryBus, loop: str, key: str, value: bytes) -> None:
+    assert TELEMETRY.partition_of(loop) != TELEMETRY.partition_of(key)
+    bus.publish(TELEMETRY, key=key, value=value)
+
+
+def test_a_loop_under_another_loops_key_is_set_aside(
+    consumer: Consumer, fleet_map: FleetMap, bus: InMemoryBus, clock: ManualClock, voice: FleetVoice
+) -> None:
+    voice.publish_schemas()
+    first, second = fleet_map.loop_ids
+    forged = encode_message(first, voice.frames(0, clock.unix_ns()))
+    other_partition(bus, first, second, forged)
+    good = encode_message(second, voice.frames(1, clock.unix_ns()))
+    bus.publish(TELEMETRY, key=second, value=good)
+    consumer.poll()
+    assert consumer.counts[second]["frames"] == SLEDS + 1
+    assert consumer.counts[first]["frames"] == 0
+    assert [letter.reason for letter in dead(bus)] == [Reason.WRONG_KEY]
+
+
+def test_a_partition_moves_and_each_tick_is_kept_once(
     fleet_map: FleetMap, bus: InMemoryBus, store: Store, clock: ManualClock, voice: FleetVoice
 ) -> None:
-    only = Consumer(bus, store, fleet_map, clock, loops=["h1/loop02"])
     voice.publish_schemas()
-    for row in range(2):
-        loop = fleet_map.loop_ids[row]
-        frames = voice.frames(row, clock.unix_ns())
-        bus.publish(TELEMETRY, key="h1/loop02", value=encode_message(loop, frames))
-    only.poll()
-    only.close()
-    assert only.counts["h1/loop02"]["frames"] == SLEDS + 1
-    assert only.counts[LOOP] == {"foreign": 1}
-    assert dead(bus) == []
+    first, second = (TELEMETRY.partition_of(loop) for loop in fleet_map.loop_ids)
+    one = Consumer(bus, store, fleet_map, clock, loops=fleet_map.loop_ids)
+    two = Consumer(bus, store, fleet_map, clock, loops=())
+    for tick in range(12):
+        voice.say(clock.unix_ns())
+        clock.advance(1.0)
+        one.poll()
+        two.poll()
+        if tick == 3:
+            one.save()  # nothing is full yet: the other reads all of it again
+        if tick == 5:
+            one.lose([first])
+            two.gain([first])
+            assert not two.caught_up(first)
+            two.poll()
+            assert two.caught_up(first)
+        if tick == 8:
+            two.save(everything=True)
+            two.lose([first])
+            one.gain([first])
+    one.poll()
+    one.save(everything=True)
+    assert (kept_ticks(store) == 12).all()
+    assert one.counts[fleet_map.loop_ids[1]]["frames"] == 12 * (SLEDS + 1)
+    assert second != first
+    one.close()
+    two.close()
 
 
 def test_acknowledgements_and_events(consumer: Consumer, bus: InMemoryBus) -> None:
