@@ -13,6 +13,7 @@ import typer
 
 from emulator.app_server import listen
 from emulator.devices.catalogue import Devices
+from emulator.devices.monitor_config import read_plan
 from emulator.devices.neuron_sysfs import SysfsLayout
 from emulator.devices.over_modbus import ModbusServer
 from emulator.endpoints import EmulatorServer
@@ -145,11 +146,18 @@ def replay(
 @app.command("neuron-monitor")
 def neuron_monitor(
     url: Annotated[str, typer.Option(help="http://127.0.0.1:PORT/devices/SLED/neuron-monitor")],
+    config_file: Annotated[
+        Path | None,
+        typer.Option("-c", "--config-file", help="The tool's JSON; none: what agents ask for."),
+    ] = None,
     reports: Annotated[int, typer.Option(min=0, help="End after so many; 0: never.")] = 0,
 ) -> None:
     """Print a sled's reports, one JSON object a line, as the real `neuron-monitor` does."""
     try:
-        _print_lines(url, reports)
+        _print_lines(url, _config_text(config_file), reports)
+    except ConfigurationError as error:
+        typer.echo(f"isotherm-emulator: {error}", err=True)
+        raise typer.Exit(2) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = str(error) or type(error).__name__
         typer.echo(f"isotherm-emulator: {url} does not answer: {reason}", err=True)
@@ -200,9 +208,24 @@ def _asked(url: str) -> bytes:
     return answer.content
 
 
-def _print_lines(url: str, reports: int) -> None:
+def _config_text(config_file: Path | None) -> bytes | None:
+    """Read here, so that what is wrong with it is said before anything is asked."""
+    if config_file is None:
+        return None
+    try:
+        text = config_file.read_bytes()
+        read_plan(text)
+    except OSError as error:
+        raise ConfigurationError(f"{config_file}: {error.strerror}") from error
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{config_file}: {error}") from error
+    return text
+
+
+def _print_lines(url: str, config: bytes | None, reports: int) -> None:
     timeout = httpx.Timeout(5.0, read=None)
-    with httpx.stream("GET", url, timeout=timeout, trust_env=False) as response:
+    method = "GET" if config is None else "POST"
+    with httpx.stream(method, url, content=config, timeout=timeout, trust_env=False) as response:
         if response.status_code != httpx.codes.OK:
             typer.echo(f"isotherm-emulator: {url}: HTTP {response.status_code}", err=True)
             raise typer.Exit(1)

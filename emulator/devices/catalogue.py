@@ -1,8 +1,10 @@
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from emulator.devices.cdu_modbus import CduModbus
 from emulator.devices.cdu_redfish import CduRedfish
+from emulator.devices.monitor_config import read_plan
 from emulator.devices.neuron_monitor import NeuronMonitor, NeuronMonitorSettings
 from emulator.devices.sled_bmc import SledBmc
 from emulator.devices.sled_host import SledHost
@@ -36,9 +38,16 @@ class Devices:
     def sled_runtime(self, sled_id: str) -> SledRuntime:
         return self._runtimes[self.fleet_map.sled(sled_id)]
 
-    def neuron_monitor(self, sled_id: str) -> NeuronMonitor:
-        """A new run of the tool, as each reader starts its own."""
-        return NeuronMonitor(self._world, self.fleet_map.sled(sled_id), self._monitor)
+    def neuron_monitor(self, sled_id: str, config: bytes | None = None) -> NeuronMonitor:
+        """A new run of the tool, as each reader starts its own; `config` is the tool's file.
+
+        ConfigurationError for a configuration that can not be used.
+        """
+        row = self.fleet_map.sled(sled_id)
+        settings = (
+            self._monitor if config is None else replace(self._monitor, plan=read_plan(config))
+        )
+        return NeuronMonitor(self._world, row, settings)
 
     def sled_host(self, sled_id: str) -> SledHost:
         row = self.fleet_map.sled(sled_id)

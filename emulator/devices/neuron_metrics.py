@@ -5,6 +5,7 @@ here they are the totals themselves.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,8 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from emulator.devices.neuron_monitor import NeuronMonitor, NeuronMonitorSettings
+from emulator.devices.monitor_config import AGENTS_PLAN
+from emulator.devices.neuron_monitor import NeuronMonitor, NeuronMonitorSettings, spoiled
 from emulator.devices.view import WorldView
 from emulator.readings import SledReadings
 
@@ -64,7 +66,8 @@ class _SledMetrics(Collector):
     def __init__(self, world: WorldView, row: int, settings: NeuronMonitorSettings | None) -> None:
         self._world = world
         self._row = row
-        self._settings = settings
+        # The exporter brings its own configuration, with every group.
+        self._monitor = replace(settings or NeuronMonitorSettings(), plan=AGENTS_PLAN)
 
     def describe(self) -> Sequence[Metric]:
         """Nothing: the registry need not scrape to learn the names."""
@@ -72,7 +75,7 @@ class _SledMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         seen = self._world.sled_readings(self._row)
-        lines = NeuronMonitor(self._world, self._row, self._settings).read_lines()
+        lines = NeuronMonitor(self._world, self._row, self._monitor).read_lines()
         if not lines:
             return
         report = msgspec.json.decode(lines[0])
@@ -148,9 +151,16 @@ def _executions(seen: SledReadings, runtimes: Sequence[Json], place: Json) -> It
         "execution_status", "How executions ended.", labels=(*labels, "status_type")
     )
     for job in seen.jobs:
-        _add(errors, place, job.job_id, "runtime", job.errors_total)
+        numerical, hardware = spoiled(job, seen)
+        for kind, failed in {
+            "runtime": max(job.errors_total - hardware, 0),
+            "hardware": hardware,
+            "numerical": numerical,
+        }.items():
+            _add(errors, place, job.job_id, kind, failed)
         _add(status, place, job.job_id, "completed", job.completed_total)
-        _add(status, place, job.job_id, "completed_with_err", job.errors_total)
+        _add(status, place, job.job_id, "completed_with_err", max(job.errors_total, hardware))
+        _add(status, place, job.job_id, "completed_with_num_err", numerical)
     yield errors
     yield status
     latency = _gauge(

@@ -5,21 +5,21 @@ executions and errors are those of the period; ECC counts are cumulative. Groups
 are left out of a report, as the real tool does.
 """
 
-import hashlib
 import math
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
+from emulator.devices.host_names import device_names, instance_id
+from emulator.devices.monitor_config import AGENTS_PLAN, MonitorPlan, Schedules
 from emulator.devices.view import WorldView
 from emulator.readings import PERCENTILES, RunningJob, SledReadings
 from emulator.skus import settings_of_sled
-from fleet.clock import NS_PER_S
 from fleet.topology import Fanout
 
 _MIB: Final = 2**20
@@ -27,27 +27,9 @@ _GIB: Final = 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Periods:
-    """Seconds between two reports of a group: the tool's `period` setting, whose default is 5 s."""
-
-    report_s: float = 1.0
-    """Reports are written at this rate at the most."""
-    neuroncore_counters_s: float = 1.0
-    execution_stats_s: float = 1.0
-    memory_used_s: float = 1.0
-    neuron_runtime_vcpu_usage_s: float = 5.0
-    neuron_hw_counters_s: float = 2.0
-    vcpu_usage_s: float = 5.0
-    memory_info_s: float = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """What the tool says of the host. There is no such instance type: nobody shall take the
-    emulated for the real.
-    """
+    """Where the tool says that the host stands."""
 
-    instance_type: str = "trn3.emulated"
     zone: str = "us-east-2c"
     zone_id: str = "use2-az3"
     region: str = "us-east-2"
@@ -67,7 +49,7 @@ class RuntimeMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeuronMonitorSettings:
-    periods: Periods = field(default_factory=Periods)
+    plan: MonitorPlan = AGENTS_PLAN
     instance: Instance = field(default_factory=Instance)
     memory: RuntimeMemory = field(default_factory=RuntimeMemory)
     device_latency_ratio: float = 0.93
@@ -95,39 +77,50 @@ class NeuronMonitor:
         self._cores_per_chip = fanout.logical_cores_per_chip
         self._fixed = _fixed_sections(world, row, self._settings.instance, self._cores_per_chip)
         self._chip_texts = [
-            _ChipTexts(chip, self._cores_per_chip, _physical(fanout))
-            for chip in range(fanout.chips_per_sled)
+            _ChipTexts(chip, self._cores_per_chip, fanout) for chip in range(fanout.chips_per_sled)
         ]
         self._vcpu_keys = [f'"{vcpu}":' for vcpu in range(self._host.vcpus)]
-        self._schedule = _Schedule(self._settings.periods)
-        self._counted: dict[tuple[str, int], tuple[int, int, int]] | None = None
-        self._report_at_ns: int | None = None
+        self._schedules = Schedules(self._settings.plan)
+        self._counted: dict[tuple[str, int], _Counts] | None = None
 
     def read_lines(self) -> list[bytes]:
         """Complete lines since the last call, at most one, with its line feed. Never blocks."""
         seen = self._world.sled_readings(self._row)
         if not (seen.powered and seen.answers):
-            self._counted, self._report_at_ns = {}, None
-            self._schedule.restart()
+            self._counted = {}
+            self._schedules.restart()
             return []
-        report_ns = round(self._settings.periods.report_s * _ALMOST * NS_PER_S)
-        last_ns = self._report_at_ns
-        # A clock that was set back is no reason to be silent.
-        if last_ns is not None and 0 <= seen.at_unix_ns - last_ns < report_ns:
+        if not self._schedules.ready(seen.at_unix_ns):
             return []
-        self._report_at_ns = seen.at_unix_ns
         return [self._report(seen)]
 
     def _report(self, seen: SledReadings) -> bytes:
-        due = self._schedule.due(seen.at_unix_ns)
-        runtimes = ",".join([self._runtime(job, seen, due) for job in seen.jobs])
-        if "execution_stats" in due or self._counted is None:
-            self._counted = {(job.job_id, job.attempt): _counts(job, seen) for job in seen.jobs}
+        entries, host = self._schedules.due(seen.at_unix_ns)
+        watched = [
+            (job, entries[entry])
+            for job in seen.jobs
+            if (entry := self._settings.plan.entry_of(job.job_id)) is not None
+        ]
+        runtimes = ",".join([self._runtime(job, seen, due) for job, due in watched])
+        self._count(watched, seen)
         text = (
-            f'{{"neuron_runtime_data":[{runtimes}],"system_data":{{{self._system(seen, due)}}},'
+            f'{{"neuron_runtime_data":[{runtimes}],"system_data":{{{self._system(seen, host)}}},'
             f"{self._fixed}}}\n"
         )
         return text.encode()
+
+    def _count(
+        self, watched: Sequence[tuple[RunningJob, Mapping[str, float]]], seen: SledReadings
+    ) -> None:
+        """Remember what has been reported of each process; those that ended are forgotten."""
+        before, counted = self._counted, {}
+        for job, due in watched:
+            key = (job.job_id, job.attempt)
+            if before is None or "execution_stats" in due:
+                counted[key] = _counts(job, seen)
+            elif key in before:
+                counted[key] = before[key]
+        self._counted = counted
 
     # --- one Neuron process ----------------------------------------------------------------------
 
@@ -158,32 +151,33 @@ class NeuronMonitor:
         return f'"neuroncores_in_use":{{{",".join(in_use)}}}'
 
     def _execution_stats(self, job: RunningJob, seen: SledReadings) -> str:
-        completed, errors, numerical = self._since_last(job, seen)
+        since = self._since_last(job, seen)
         total = device = "null"
         if job.latency_s is not None:
             total = _latencies(job.latency_s, 1.0)
             device = _latencies(job.latency_s, self._settings.device_latency_ratio)
         return (
-            f'"error_summary":{{"generic":0,"numerical":{numerical},"transient":0,"model":0,'
-            f'"runtime":{errors},"hardware":0}},'
-            f'"execution_summary":{{"completed":{completed},"completed_with_err":{errors},'
-            f'"completed_with_num_err":{numerical},"timed_out":0,"incorrect_input":0,'
+            f'"error_summary":{{"generic":0,"numerical":{since.numerical},"transient":0,"model":0,'
+            f'"runtime":{max(since.errors - since.hardware, 0)},"hardware":{since.hardware}}},'
+            f'"execution_summary":{{"completed":{since.completed},'
+            f'"completed_with_err":{max(since.errors, since.hardware)},'
+            f'"completed_with_num_err":{since.numerical},"timed_out":0,"incorrect_input":0,'
             '"failed_to_queue":0},'
             f'"latency_stats":{{"total_latency":{total},"device_latency":{device}}}'
         )
 
-    def _since_last(self, job: RunningJob, seen: SledReadings) -> tuple[int, int, int]:
-        """Executions, errors and numerical errors of the period.
+    def _since_last(self, job: RunningJob, seen: SledReadings) -> "_Counts":
+        """What happened in the period.
 
         The tool counts from its own start: what ran before is not in its first report.
         """
         now = _counts(job, seen)
         if self._counted is None:
-            return (0, 0, 0)
-        # Chips count numerical errors from before the job on.
-        before = self._counted.get((job.job_id, job.attempt), (0, 0, now[2]))
-        completed, errors, numerical = (max(0, b - a) for a, b in zip(before, now, strict=True))
-        return completed, errors, numerical
+            return _Counts(0, 0, 0, 0)
+        # Chips count from before the job on.
+        new = _Counts(0, 0, now.numerical, now.hardware)
+        before = self._counted.get((job.job_id, job.attempt), new)
+        return _Counts(*(max(0, b - a) for a, b in zip(before, now, strict=True)))
 
     def _memory_used(self, job: RunningJob, seen: SledReadings) -> str:
         memory, device_bytes, breakdown = self._settings.memory, 0, []
@@ -244,52 +238,12 @@ class NeuronMonitor:
         )
 
 
-_ALMOST: Final = 0.9
-"""Of a period: a reading that comes this early still belongs to the next report."""
-
-
-class _Schedule:
-    """Which groups are due, and the seconds since each was last reported."""
-
-    def __init__(self, periods: Periods) -> None:
-        self._report_s = periods.report_s
-        self._period_s = {
-            name: getattr(periods, f"{name}_s")
-            for name in (
-                "neuroncore_counters",
-                "execution_stats",
-                "memory_used",
-                "neuron_runtime_vcpu_usage",
-                "neuron_hw_counters",
-                "vcpu_usage",
-                "memory_info",
-            )
-        }
-        self._last_ns: dict[str, int] = {}
-
-    def restart(self) -> None:
-        self._last_ns = {}
-
-    def due(self, at_unix_ns: int) -> dict[str, float]:
-        slack_s = (1.0 - _ALMOST) * self._report_s
-        due = {}
-        for name, period_s in self._period_s.items():
-            last_ns = self._last_ns.get(name)
-            elapsed_s = period_s if last_ns is None else (at_unix_ns - last_ns) / NS_PER_S
-            if elapsed_s < 0.0:  # the clock was set back
-                elapsed_s = period_s
-            if elapsed_s >= period_s - slack_s:
-                due[name] = elapsed_s
-                self._last_ns[name] = at_unix_ns
-        return due
-
-
 class _ChipTexts:
     """JSON of one chip's logical cores, made once but for its numbers."""
 
-    def __init__(self, chip: int, cores: int, physical: int) -> None:
+    def __init__(self, chip: int, cores: int, fanout: Fanout) -> None:
         numbers = range(chip * cores, (chip + 1) * cores)
-        self._counters = ",".join(_counters_template(core, physical) for core in numbers)
+        self._counters = ",".join(_counters_template(core, fanout) for core in numbers)
         self._memory = ",".join(f'"{core}":%(usage)s' for core in numbers)
 
     def counters(self, percent: str, flops: str) -> str:
@@ -299,13 +253,17 @@ class _ChipTexts:
         return self._memory % {"usage": usage}
 
 
-def _counters_template(core: int, physical: int) -> str:
-    first = core * physical
+def _counters_template(core: int, fanout: Fanout) -> str:
+    text = f'"{core}":{{"neuroncore_utilization":%(percent)s,"flops":%(flops)s'
+    physical = _physical(fanout)
+    if physical == 1:  # a core that stands for itself has no breakdown
+        return f"{text}}}"
+    version = device_names(fanout).core_version
     cores = ",".join(
-        f'"nc_v4.{number}":{{"neuroncore_utilization":%(percent)s}}'
-        for number in range(first, first + physical)
+        f'"nc_{version.removesuffix("d")}.{number}":{{"neuroncore_utilization":%(percent)s}}'
+        for number in range(core * physical, (core + 1) * physical)
     )
-    return f'"{core}":{{"neuroncore_utilization":%(percent)s,"flops":%(flops)s,"v4d":{{{cores}}}}}'
+    return f'{text},"{version}":{{{cores}}}}}'
 
 
 def _physical(fanout: Fanout) -> int:
@@ -316,14 +274,14 @@ def _physical(fanout: Fanout) -> int:
 def _fixed_sections(world: WorldView, row: int, instance: Instance, cores_per_chip: int) -> str:
     """`instance_info` and `neuron_hardware_info`, without the braces around."""
     sled_id = world.fleet_map.sled_ids[row]
-    digest = hashlib.blake2b(sled_id.encode(), digest_size=8).hexdigest()
     chips = int(world.fleet_map.chips_of_sled[row])
     server = world.fleet_map.ultraservers[int(world.fleet_map.ultraserver_of_sled[row])]
+    names = device_names(server.fanout)
     sections = {
         "instance_info": {
             "instance_name": sled_id,
-            "instance_id": f"i-0{digest}",
-            "instance_type": instance.instance_type,
+            "instance_id": instance_id(sled_id),
+            "instance_type": names.instance_type,
             "instance_availability_zone": instance.zone,
             "instance_availability_zone_id": instance.zone_id,
             "instance_region": instance.region,
@@ -331,11 +289,10 @@ def _fixed_sections(world: WorldView, row: int, instance: Instance, cores_per_ch
             "subnet_id": "",
             "error": "",
         },
-        # Version strings of trainium3 are not documented; these continue those of trainium2.
         "neuron_hardware_info": {
             "neuron_device_type": server.fanout.device_type,
-            "neuron_device_version": "v4",
-            "neuroncore_version": "v4d",
+            "neuron_device_version": names.device_version,
+            "neuroncore_version": names.core_version,
             "neuron_device_count": chips,
             "neuron_device_memory_size": settings_of_sled(world.fleet_map, row).chip.hbm_bytes,
             "neuroncore_per_device_count": cores_per_chip,
@@ -385,9 +342,27 @@ def _latencies(latency_s: tuple[float, ...], share: float) -> str:
     return f"{{{','.join(each)}}}"
 
 
-def _counts(job: RunningJob, seen: SledReadings) -> tuple[int, int, int]:
-    numerical = sum(seen.numerical_errors_total[chip] for chip in job.chips)
-    return job.completed_total, job.errors_total, numerical
+class _Counts(NamedTuple):
+    """Of one process, all cumulative."""
+
+    completed: int
+    errors: int
+    """Executions that failed, whatever the reason."""
+    numerical: int
+    hardware: int
+    """Executions that memory errors ended: NRT statuses 1201, 1202 and 1205."""
+
+
+def _counts(job: RunningJob, seen: SledReadings) -> _Counts:
+    return _Counts(job.completed_total, job.errors_total, *spoiled(job, seen))
+
+
+def spoiled(job: RunningJob, seen: SledReadings) -> tuple[int, int]:
+    """Numerical errors of the chips of a process, and executions that memory errors ended there."""
+    return (
+        sum(seen.numerical_errors_total[chip] for chip in job.chips),
+        sum(totals[chip] for totals in seen.ecc.failed_total.values() for chip in job.chips),
+    )
 
 
 def _group(name: str, period_s: float, body: str) -> str:

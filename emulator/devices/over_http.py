@@ -1,5 +1,7 @@
 """Devices over HTTP: `/devices/{id}/bmc`, `/runtime` and `/neuron-monitor`, as a raw ASGI app.
 
+The tool's configuration goes with the request of its stream: `?config=`, or the body of a POST.
+
 Raw, because a hall of agents asks some hundred times a second, and routing, validation and
 serialisation by a framework would cost more than the devices do.
 """
@@ -8,12 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
+from urllib.parse import parse_qs
 
 import msgspec
 
 from emulator.devices.answer import Answer
 from emulator.devices.sled_host import NAMES as HOST_NAMES
-from fleet.errors import DeviceError, UnknownIdError
+from fleet.errors import ConfigurationError, DeviceError, UnknownIdError
 from fleet.topology import FleetMap
 
 Scope = MutableMapping[str, Any]
@@ -41,13 +44,16 @@ class Lines(Protocol):
 
 
 class DeviceSource(Protocol):
-    """Devices by id, those of a world or those of a recording; each raises UnknownIdError."""
+    """Devices by id, those of a world or those of a recording; each raises UnknownIdError.
+
+    `neuron_monitor` raises ConfigurationError for a configuration that it can not follow.
+    """
 
     @property
     def fleet_map(self) -> FleetMap: ...
     def sled_bmc(self, sled_id: str) -> Answering: ...
     def sled_runtime(self, sled_id: str) -> Answering: ...
-    def neuron_monitor(self, sled_id: str) -> Lines: ...
+    def neuron_monitor(self, sled_id: str, config: bytes | None = None) -> Lines: ...
     def sled_host(self, sled_id: str) -> Answering: ...
     def cdu(self, cdu_id: str) -> Answering: ...
 
@@ -110,21 +116,29 @@ class DeviceApp:
         if rest and not rest.startswith("?"):
             await reply(send, no_resource(target))
             return
-        if method != "GET":
-            refused = problem(405, "Method not allowed", f"{target} takes GET only")
-            await reply(send, Answer(status=405, body=refused.body, headers=(("allow", "GET"),)))
+        if method not in {"GET", "POST"}:
+            refused = problem(405, "Method not allowed", f"{target} takes GET or POST only")
+            allow = (("allow", "GET, POST"),)
+            await reply(send, Answer(status=405, body=refused.body, headers=allow))
             return
+        body = await read_body(receive)
+        if body is None:
+            await reply(send, too_large())
+            return
+        asked = parse_qs(rest.removeprefix("?")).get("config", [""])[0]
         try:
-            monitor = self._devices.neuron_monitor(owner)
+            monitor = self._devices.neuron_monitor(owner, body or asked.encode() or None)
         except UnknownIdError as error:
             await reply(send, problem(404, "Not found", str(error)))
+            return
+        except ConfigurationError as error:
+            await reply(send, problem(422, "Not possible", str(error)))
             return
         await _start(send, 200, (_NDJSON, ("cache-control", "no-store")))
         await self._pump(monitor, receive, send)
 
     async def _pump(self, monitor: Lines, receive: Receive, send: Send) -> None:
         """Lines as they come, until the reader leaves or the process stops."""
-        await receive()
         gone = asyncio.ensure_future(receive())
         try:
             while not (gone.done() or self._stopping):

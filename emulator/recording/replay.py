@@ -111,8 +111,12 @@ class Replay:
         """There is none: what a host shows besides its stream is not recorded."""
         raise UnknownIdError("host in this recording", sled_id)
 
-    def neuron_monitor(self, sled_id: str) -> "_RecordedLines":
-        """A reader of its own: what is said from now on."""
+    def neuron_monitor(self, sled_id: str, config: bytes | None = None) -> "_RecordedLines":
+        """A reader of its own: what is said from now on. ConfigurationError for any `config`."""
+        if config is not None:
+            raise ConfigurationError(
+                "neuron-monitor configuration: a recording says what it holds; leave it out"
+            )
         return _RecordedLines(self._found(sled_id, DeviceKind.SLED, "sled"))
 
     def _found(self, device_id: str, kind: DeviceKind, what: str) -> "_Recorded":

@@ -1,6 +1,8 @@
+import json
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import numpy as np
@@ -102,6 +104,18 @@ def test_the_stream_carries_the_lines_of_the_tool(bench: Bench) -> None:
         assert next(response.iter_lines()) + "\n" == expected.decode()
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_stream_follows_the_configuration_of_its_reader(bench: Bench, method: str) -> None:
+    config = '{"system_metrics": [{"type": "memory_info"}]}'
+    how: dict[str, Any] = (
+        {"params": {"config": config}} if method == "GET" else {"content": config.encode()}
+    )
+    with bench.client.stream(method, f"/devices/{SLED}/neuron-monitor", **how) as response:
+        report = json.loads(next(response.iter_lines()))
+    assert list(report["system_data"]) == ["memory_info"]
+    assert report["neuron_runtime_data"] == []
+
+
 def test_the_listing_names_every_device(bench: Bench) -> None:
     listing = bench.client.get("/devices").json()
     assert listing["cdus"] == [CDU]
@@ -119,7 +133,8 @@ def test_the_listing_names_every_device(bench: Bench) -> None:
         ("GET", f"/devices/{CDU}/runtime/v1/jobs", 404),
         ("GET", f"/devices/{CDU}/neuron-monitor", 404),
         ("GET", f"/devices/{SLED}/neuron-monitor/more", 404),
-        ("POST", f"/devices/{SLED}/neuron-monitor", 405),
+        ("DELETE", f"/devices/{SLED}/neuron-monitor", 405),
+        ("GET", f"/devices/{SLED}/neuron-monitor?config=%7B%22period%22%3A5%7D", 422),
         ("GET", f"/devices/{SLED}/other", 404),
         ("POST", "/devices", 405),
         ("DELETE", "/faults", 405),

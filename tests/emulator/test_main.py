@@ -49,6 +49,7 @@ def test_the_command_serves_a_hall_and_ends_within_five_seconds(tmp_path: Path) 
         (["serve", "--load", "7"], 2, "load_ratio"),
         (["serve", "--trace", "/nowhere.csv"], 2, "/nowhere.csv"),
         (["neuron-monitor", "--url", "http://127.0.0.1:1/x"], 1, "does not answer"),
+        (["neuron-monitor", "--url", "http://127.0.0.1:1/x", "-c", "/nowhere"], 2, "/nowhere"),
         (["neuron-monitor", "--url", "nonsense"], 1, "does not answer"),
     ],
 )

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from emulator.devices.neuron_monitor import NeuronMonitor, NeuronMonitorSettings, Periods
+from emulator.devices.monitor_config import read_plan
+from emulator.devices.neuron_monitor import NeuronMonitor, NeuronMonitorSettings
+from emulator.hbm.status import NrtStatus
 from emulator.readings import EccCounts
+from fleet.topology import FleetMap, Generation, LoopKind, LoopPlan, mixed_datacenter
 from tests.emulator.devices.builders import HandHall, running_job
 
 GROUPS_S = {
@@ -309,10 +312,88 @@ def test_a_sensor_without_a_value_never_makes_invalid_json() -> None:
     assert cores["0"]["neuroncore_utilization"] == 0
 
 
-def test_periods_are_settings() -> None:
+def configured(hall: HandHall, config: dict[str, Any]) -> NeuronMonitor:
+    plan = read_plan(json.dumps(config).encode())
+    return NeuronMonitor(hall, 0, NeuronMonitorSettings(plan=plan))
+
+
+def test_only_groups_that_the_configuration_names_are_reported_at_its_periods() -> None:
     hall = HandHall()
-    every_second = replace(Periods(), memory_info_s=1.0)
-    monitor = NeuronMonitor(hall, 0, NeuronMonitorSettings(periods=every_second))
-    for _ in range(3):
-        assert "memory_info" in report_of(monitor)["system_data"]
+    monitor = configured(
+        hall,
+        {
+            "period": "2s",
+            "neuron_runtimes": [{"tag_filter": ".*", "metrics": [{"type": "memory_used"}]}],
+            "system_metrics": [{"type": "vcpu_usage", "period": "4s"}],
+        },
+    )
+    came = []
+    for _ in range(9):
+        came += [
+            (*runtime_report(report), *report["system_data"])
+            for report in map(json.loads, monitor.read_lines())
+        ]
         hall.pass_time(1.0)
+    both, alone = ("memory_used", "vcpu_usage"), ("memory_used",)
+    assert came == [both, alone, both, alone, both]
+
+
+def test_runtimes_whose_tag_matches_no_filter_are_left_out() -> None:
+    hall = HandHall()
+    hall.change_sled(jobs=tuple(running_job(job_id=tag) for tag in ("web-1", "batch", "web-2")))
+    monitor = configured(
+        hall, {"neuron_runtimes": [{"tag_filter": "^web", "metrics": [{"type": "memory_used"}]}]}
+    )
+    tags = [r["neuron_runtime_tag"] for r in report_of(monitor)["neuron_runtime_data"]]
+    assert tags == ["web-1", "web-2"]
+
+
+def test_memory_errors_and_spoiled_products_are_told_apart_from_other_failures() -> None:
+    hall = HandHall()
+    monitor = NeuronMonitor(hall, 0)
+    report_of(monitor)
+    hall.pass_time(1.0)
+    ecc = replace(
+        hall.sled_readings(0).ecc,
+        failed_total={
+            NrtStatus.HBM_REPAIRABLE: (0, 2, 0, 0),
+            NrtStatus.SRAM_UNCORRECTED: (0, 0, 0, 1),
+        },
+    )
+    hall.change_sled(
+        ecc=ecc, numerical_errors_total=(4, 0, 0, 0), jobs=(running_job(errors_total=7),)
+    )
+    stats = runtime_report(report_of(monitor))["execution_stats"]
+    errors, ended = stats["error_summary"], stats["execution_summary"]
+    assert (errors["hardware"], errors["runtime"], errors["numerical"]) == (3, 2, 4)
+    assert (ended["completed_with_err"], ended["completed_with_num_err"]) == (5, 4)
+
+
+@pytest.mark.parametrize(
+    ("generation", "versions", "breakdown"),
+    [
+        (Generation.TRN1, ("trainium", "v2", "v2", 1), None),
+        (Generation.TRN2, ("trainium2", "v4", "v3d", 2), ("v3d", "nc_v3.2")),
+        (Generation.TRN3_GEN1, ("trainium3", "v4", "v4d", 2), ("v4d", "nc_v4.2")),
+    ],
+)
+def test_each_generation_has_its_own_version_names(
+    generation: Generation, versions: tuple[object, ...], breakdown: tuple[str, str] | None
+) -> None:
+    hall = HandHall()
+    hall.fleet_map = FleetMap(
+        mixed_datacenter([LoopPlan(kind=LoopKind.AIR, ultraservers={generation: 1})])
+    )
+    report = report_of(NeuronMonitor(hall, 0))
+    hardware = report["neuron_hardware_info"]
+    assert versions == (
+        hardware["neuron_device_type"],
+        hardware["neuron_device_version"],
+        hardware["neuroncore_version"],
+        hardware["logical_neuroncore_config"],
+    )
+    core = runtime_report(report)["neuroncore_counters"]["neuroncores_in_use"]["1"]
+    if breakdown is None:
+        assert set(core) == {"neuroncore_utilization", "flops"}
+    else:
+        assert breakdown[1] in core[breakdown[0]]
