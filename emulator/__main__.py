@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -193,6 +194,40 @@ def sysfs(
     except IsothermError as error:
         typer.echo(f"isotherm-emulator: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+@app.command("kernel-log")
+def kernel_log(
+    url: Annotated[str, typer.Option(help="http://127.0.0.1:PORT/devices/SLED/kernel-log")],
+    append: Annotated[
+        Path | None, typer.Option(help="File that new lines go to, until SIGTERM or Ctrl-C.")
+    ] = None,
+) -> None:
+    """Print what the Neuron driver wrote into a sled's kernel log, or append it to a file."""
+    if append is None:
+        typer.echo(_asked(url), nl=False)
+        return
+    stop, told = _stop_on_signal(), list[bytes]()
+    try:
+        while True:
+            lines = _asked(url).splitlines(keepends=True)
+            with append.open("ab") as log:
+                log.writelines(unseen(told, lines))
+            told = lines
+            if stop.wait(1.0):
+                return
+    except OSError as error:
+        typer.echo(f"isotherm-emulator: {append}: {error.strerror}", err=True)
+        raise typer.Exit(2) from None
+
+
+def unseen(told: Sequence[bytes], lines: Sequence[bytes]) -> Sequence[bytes]:
+    """What has come since `told`, of which the oldest may have left a log that holds so many."""
+    for gone in range(len(told)):
+        kept = told[gone:]
+        if list(lines[: len(kept)]) == list(kept):
+            return lines[len(kept) :]
+    return lines
 
 
 def _asked(url: str) -> bytes:

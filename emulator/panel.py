@@ -1,10 +1,11 @@
 """Everything the sensors of the hall show, gathered into the readings of each device."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from emulator.chip import ChipBank
 from emulator.hall_cooling import HallCooling
+from emulator.hardware_errors import HardwareErrors
 from emulator.hbm.model import HbmModel
 from emulator.leak_watch import LeakWatch
 from emulator.loops import SLED_STATE
@@ -13,6 +14,7 @@ from emulator.readings import (
     CduReadings,
     CduRequests,
     EccCounts,
+    FailedExecution,
     PumpHealth,
     RunningJob,
     SledReadings,
@@ -70,11 +72,14 @@ class Panel:
         self._leaks = LeakWatch(fleet_map, sensors, skus)
         self._power = PowerMinutes(skus.chips)
         self._minutes: list[PowerMinute] = []
+        self._errors = HardwareErrors(fleet_map)
+        self._failed: Mapping[int, tuple[FailedExecution, ...]] = {}
 
     def sleds(self, hall: Hall, at_unix_ns: int, dt_s: float) -> tuple[SledReadings, ...]:
         chip = self._chip_columns(hall, dt_s)
         sled = self._sled_columns(hall, dt_s)
         self._minutes = self._power.take(hall.chips.power_w, at_unix_ns)
+        self._failed = self._errors.take(hall.hbm.failed_total, hall.powered, at_unix_ns)
         ecc = _ecc_counts(hall.hbm, self._fleet_map)
         leaks = self._leaks.sleds(hall.spilled_l, dt_s)
         return tuple(
@@ -178,6 +183,7 @@ class Panel:
             memory_used_bytes=self._skus.of_sled(row).idle_memory_bytes
             + sum(job.host_bytes for job in jobs),
             jobs=jobs,
+            hardware_errors=self._failed.get(row, ()),
         )
 
 

@@ -80,6 +80,16 @@ class EccCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedExecution:
+    """An execution that a memory error ended."""
+
+    at_unix_ns: int
+    chip: int
+    """Position within the sled."""
+    status: NrtStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SledReadings:
     """What the sensors of one sled show; tuples have one entry a chip. NaN: no reading."""
 
@@ -109,6 +119,8 @@ class SledReadings:
     vcpu_ratio: float
     memory_used_bytes: int
     jobs: tuple[RunningJob, ...]
+    hardware_errors: tuple[FailedExecution, ...] = ()
+    """The last ones since the sled was switched on, oldest first."""
     answers: bool = True
     """False: nothing gets to the sled's devices or back."""
 

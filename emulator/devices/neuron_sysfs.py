@@ -7,9 +7,9 @@ FLOP and of busy time are left out, since the world keeps none.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from hashlib import blake2b
 from typing import Final
 
+from emulator.devices.host_names import serial_number
 from emulator.devices.view import WorldView
 from emulator.fabric import Fabric
 from emulator.hbm.status import NrtStatus
@@ -100,11 +100,6 @@ class NeuronSysfs:
                 files[f"{base}/status/{name}/total"] = str(total)
             files[f"{base}/memory_usage/device_mem/present"] = str(present)
         return files
-
-
-def serial_number(chip_id: str) -> str:
-    """16 hex digits, the same for a chip for ever."""
-    return blake2b(chip_id.encode(), digest_size=8).hexdigest()
 
 
 def _statuses(chip: int, seen: SledReadings, jobs: list[RunningJob]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a sled's host shows besides the stream: `neuron-ls`, the exporter's metrics, sysfs."""
+"""What a sled's host shows besides the stream: `neuron-ls`, exporter, sysfs, log."""
 
 from typing import Final
 from urllib.parse import parse_qs
@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from emulator.devices.answer import Answer
+from emulator.devices.kernel_log import KernelLog
 from emulator.devices.neuron_ls import NeuronLs
 from emulator.devices.neuron_metrics import CONTENT_TYPE, NeuronMetrics
 from emulator.devices.neuron_monitor import NeuronMonitorSettings
@@ -14,11 +15,11 @@ from emulator.devices.view import WorldView
 from emulator.fabric import Fabric
 from emulator.faults.reach import check_answers
 
-NAMES: Final = ("neuron-ls", "metrics", "sysfs")
+NAMES: Final = ("neuron-ls", "metrics", "sysfs", "kernel-log")
 
 
 class SledHost:
-    """`/neuron-ls`, `/metrics`, `/sysfs` (all files as JSON) and `/sysfs/PATH`, each with GET.
+    """`/neuron-ls`, `/metrics`, `/kernel-log`, `/sysfs` (all files as JSON), `/sysfs/PATH`: GET.
 
     `?layout=new` shows sysfs as it is since driver 2.31. 503 while the sled is off.
     """
@@ -32,6 +33,7 @@ class SledHost:
         self._ls = NeuronLs(world, row, fabric)
         self._metrics = NeuronMetrics(world, row, monitor)
         self._sysfs = NeuronSysfs(world, row, fabric)
+        self._log = KernelLog(world, row)
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:  # noqa: ARG002 - the seam's shape
         """DeviceError while the sled is cut off."""
@@ -48,6 +50,8 @@ class SledHost:
                 return Answer(status=200, body=self._ls.render())
             case ["metrics"]:
                 return Answer(status=200, body=self._metrics.render(), content_type=CONTENT_TYPE)
+            case ["kernel-log"]:
+                return Answer(status=200, body=self._log.render(), content_type="text/plain")
             case ["sysfs", *rest]:
                 return self._file(rest[0] if rest else "", query)
         return _problem(404, f"no resource at {target}")
