@@ -32,6 +32,7 @@ EQUIPMENT: Final = f"{ROOT}/ThermalEquipment"
 UNIT: Final = f"{EQUIPMENT}/CDUs/1"
 
 _PERCENT: Final = Number(low=0.0, high=100.0, unit="%")
+_FLOAT_SWITCH: Final = 2
 _MODES: Final = {"Local": ControlMode.LOCAL, "Remote": ControlMode.REMOTE}
 _MODE_NAMES: Final = {mode: name for name, mode in _MODES.items()}
 
@@ -114,6 +115,7 @@ class CduRedfish:
             self._collection("SecondaryCoolantConnectors", "CoolantConnector", [self._secondary()]),
             self._collection("Pumps", "Pump", [self._pump(n) for n in range(len(seen.pump_state))]),
             self._collection("Reservoirs", "Reservoir", [self._reservoir()]),
+            self._collection("Filters", "Filter", [_filter()]),
             self._environment(),
             static(
                 f"{UNIT}/LeakDetection",
@@ -140,7 +142,7 @@ class CduRedfish:
             "FirmwareVersion": described.firmware_version,
             "Coolant": dict(described.coolant or _PG25),
         }
-        for name in ("PrimaryCoolantConnectors", "SecondaryCoolantConnectors", "Pumps"):
+        for name in ("PrimaryCoolantConnectors", "SecondaryCoolantConnectors", "Pumps", "Filters"):
             fixed[name] = link(f"{UNIT}/{name}")
         for name in ("Reservoirs", "EnvironmentMetrics", "LeakDetection"):
             fixed[name] = link(f"{UNIT}/{name}")
@@ -282,7 +284,9 @@ class CduRedfish:
 
     def _leak_detector(self, place: int) -> Resource:
         path = f"{UNIT}/LeakDetection/LeakDetectors/{place + 1}"
-        return leak_detector(path, lambda: self._readings().leak[place])
+        # Drip pan and floor have ropes; the third watches the level of the expansion vessel.
+        kind = "FloatSwitch" if place == _FLOAT_SWITCH else "Moisture"
+        return leak_detector(path, lambda: self._readings().leak[place], kind)
 
     # --- writes ----------------------------------------------------------------------------------
 
@@ -335,6 +339,12 @@ class CduRedfish:
 
 
 _MODE_RULES: Final[Mapping[str, Rule]] = {"ControlMode": OneOf(allowed=tuple(_MODES))}
+
+
+def _filter() -> Resource:
+    """The main strainer. How clogged it is no CDU of this kind measures: it tells no more."""
+    properties = {"Replaceable": True, "HotPluggable": False, "Status": ENABLED}
+    return static(f"{UNIT}/Filters/1", "Filter.v1_0_2", "Main filter", properties)
 
 
 def _excerpt(value: float) -> dict[str, float | None]:

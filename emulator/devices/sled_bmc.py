@@ -188,11 +188,11 @@ def number(value: float, digits: int = 6) -> float | None:
     return round(value, digits) if math.isfinite(value) else None
 
 
-def leak_detector(path: str, state: Callable[[], LeakState]) -> Resource:
-    """A moisture rope with one DetectorState."""
+def leak_detector(path: str, state: Callable[[], LeakState], kind: str = "Moisture") -> Resource:
+    """One DetectorState; `kind` is a Redfish LeakDetectorType: a rope, or a `FloatSwitch`."""
     fixed = {
         **identity(path, "LeakDetector.v1_6_0", f"Leak detector {path.rsplit('/', 1)[1]}"),
-        "LeakDetectorType": "Moisture",
+        "LeakDetectorType": kind,
     }
     healths = {LeakState.WARNING: "Warning", LeakState.CRITICAL: "Critical"}
     states = {LeakState.UNAVAILABLE: "UnavailableOffline", LeakState.ABSENT: "Absent"}

@@ -6,6 +6,7 @@ import pytest
 from emulator.devices.cdu_redfish import CduRedfish
 from emulator.readings import ControlMode, PumpHealth
 from fleet.clock import ManualClock
+from fleet.metrics import LeakState
 from tests.emulator.devices.builders import HandHall
 
 UNIT = "/redfish/v1/ThermalEquipment/CDUs/1"
@@ -130,3 +131,22 @@ def test_the_set_point_changes_in_local_mode_and_stays_there() -> None:
     assert (control["SetPoint"], control["AllowableMin"], control["AllowableMax"]) == (38.5, 15, 45)
     assert bench.requests.supply_setpoint_c == 38.5
     assert bench.requests.control_mode is ControlMode.LOCAL
+
+
+def test_the_unit_links_its_filter() -> None:
+    bench = Bench()
+    filters = bench.get("")["Filters"]["@odata.id"].removeprefix(UNIT)
+    [member] = bench.get(f"{filters}{EXPAND}")["Members"]
+    assert (member["@odata.type"], member["Replaceable"]) == ("#Filter.v1_0_2.Filter", True)
+
+
+def test_the_expansion_vessel_is_watched_by_a_float_switch() -> None:
+    bench = Bench()
+    bench.hall.change_cdu(leak=(LeakState.OK, LeakState.OK, LeakState.WARNING))
+    bench.device = CduRedfish(bench.hall, 0, bench.clock)
+    detectors = bench.get(f"/LeakDetection/LeakDetectors{EXPAND}")["Members"]
+    assert [(found["LeakDetectorType"], found["DetectorState"]) for found in detectors] == [
+        ("Moisture", "OK"),
+        ("Moisture", "OK"),
+        ("FloatSwitch", "Warning"),
+    ]
