@@ -8,8 +8,11 @@ import numpy as np
 from emulator import plant_parts
 from emulator.faults.columns import FaultColumns
 from emulator.skus import FleetSkus
+from thermal import facility
 from thermal.arrays import FloatArray
 from thermal.plant.air_row import AirFaults, AirRows, RowCommands
+from thermal.plant.settings import WeatherSettings
+from thermal.plant.state import Weather
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,10 @@ class AirHandlers:
         self._share = self.rows.rated_w / parts.handler_w
         self._held_ratio = np.full(len(self._share), 0.3)
         self._facility_offset_k: FloatArray = np.zeros(len(self._share))
+        self._weather = Weather.of(WeatherSettings())
+        self._water_lpm: FloatArray = np.zeros(len(self._share))
+        self.facility_power_w: FloatArray = np.zeros(len(self._share))
+        """[rows] electric: towers, chillers and pumps of the handlers' water."""
 
     def break_parts(self, broken: FaultColumns) -> None:
         """A clogged filter is a sled's blockage, a dried or dusty sink a chip's resistance."""
@@ -64,6 +71,10 @@ class AirHandlers:
         )
         self._facility_offset_k = broken.facility_offset_k
 
+    def expose(self, weather: Weather) -> None:
+        """Outdoor air, from whose towers the handlers' water comes."""
+        self._weather = weather
+
     def step(self, dt_s: float, *, chip_power_w: FloatArray, sled_other_w: FloatArray) -> None:
         parts = max(1, math.ceil(dt_s / self._settings.longest_step_s))
         for _ in range(parts):
@@ -73,6 +84,21 @@ class AirHandlers:
                 sled_other_w=sled_other_w,
                 commands=self._commands(dt_s / parts),
             )
+        self.facility_power_w = self._facility_power_w()
+
+    def _facility_power_w(self) -> FloatArray:
+        rows, water = self.rows, self.rows.settings.facility
+        weather = self._weather
+        settled = facility.reject(
+            water,
+            dry_bulb_c=np.full_like(rows.rated_w, weather.dry_bulb_c),
+            wet_bulb_c=np.full_like(rows.rated_w, weather.wet_bulb_c),
+            heat_w=rows.heat_removed_w,
+            rated_w=rows.rated_w,
+            fan_limit_ratio=np.ones_like(rows.rated_w),
+        )
+        pumps_w = facility.pump_power_w(water, self._water_lpm)
+        return settled.fan_power_w + settled.chiller_power_w + pumps_w
 
     def _commands(self, dt_s: float) -> RowCommands:
         """Fans follow the air that servers draw; the valve holds the supply air (PI)."""
@@ -82,8 +108,9 @@ class AirHandlers:
         over_k = self.rows.supply_air_c - settings.supply_air_c
         self._held_ratio = np.clip(self._held_ratio + settings.valve_per_k_s * over_k * dt_s, 0, 1)
         valve_ratio = np.clip(self._held_ratio + settings.valve_per_k * over_k, 0.02, 1.0)
+        self._water_lpm = valve_ratio * handler.liquid_nominal_lpm * self._share
         return RowCommands(
             fan_ratio=np.clip(fan_ratio, settings.least_fan_ratio, 1.0),
-            water_lpm=valve_ratio * handler.liquid_nominal_lpm * self._share,
+            water_lpm=self._water_lpm,
             facility_c=self.rows.settings.facility.setpoint_c + self._facility_offset_k,
         )

@@ -58,8 +58,8 @@ def check_hall(
             if kind is LoopKind.LIQUID_TO_LIQUID:
                 capacity = liquid_to_liquid(plants[loop], limits, **air)
             else:
-                plates = int(skus.chip_column(lambda chip: chip.cold_plates)[chips].sum())
-                cooler, hall_c = plant_parts.in_row_coil(plates), plant_parts.hall().air_c
+                cooler = plant_parts.in_row().coil.scaled(plants[loop].in_row_share)
+                hall_c = plant_parts.hall().air_c
                 capacity = liquid_to_air(plants[loop], cooler, limits, hall_air_c=hall_c)
         refuse_impossible(fleet_map.loop_ids[loop], heat_w, capacity)
 

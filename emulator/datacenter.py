@@ -10,7 +10,7 @@ import structlog
 from emulator import plant_parts
 from emulator.breakdowns import Breakdowns
 from emulator.capacity import check_hall
-from emulator.cdu import CduSettings, Firmware
+from emulator.cdu import FANS, CduSettings, Firmware
 from emulator.chip import ChipBank
 from emulator.fabric import Fabric
 from emulator.faults.book import FaultBook
@@ -37,14 +37,15 @@ from emulator.sled import SledPower, sled_power, vcpu_busy_ratio
 from emulator.weather import WeatherTable, generated, hall_weather, read
 from emulator.workload import ProductRecord, WorkloadEngine
 from fleet.clock import Clock
-from fleet.topology import FleetMap
+from fleet.topology import FleetMap, LoopKind
 from thermal.arrays import FloatArray
 
 _log = structlog.get_logger(__name__)
 
 
-def _firmware(pumps: int) -> CduFirmware:
-    return Firmware(CduSettings(), pumps=pumps)
+def _firmware(kind: LoopKind, pumps: int) -> CduFirmware:
+    by_air = kind is LoopKind.LIQUID_TO_AIR
+    return Firmware(CduSettings(valve=FANS) if by_air else CduSettings(), pumps=pumps)
 
 
 class World:
@@ -63,7 +64,7 @@ class World:
         clock: Clock,
         *,
         sensors: Sensors | None = None,
-        firmware: Callable[[int], CduFirmware] = _firmware,
+        firmware: Callable[[LoopKind, int], CduFirmware] = _firmware,
     ) -> None:
         options.validate()
         self.options = options
@@ -208,8 +209,7 @@ class World:
     def _meter(self, dt_s: float) -> None:
         """Energy of chips, and of all that the hall and its heat rejection take."""
         chip_w, plant_w = float(self.chips.power_w.sum()), float(self._sled_power.total_w.sum())
-        plant_w += float(self.loops.column("pump_power_w").sum())
-        plant_w += float(self.loops.scalars("facility_power_w").sum())
+        plant_w += self.loops.electric_w
         self._chip_j += chip_w * dt_s
         self._plant_j += plant_w * dt_s
 

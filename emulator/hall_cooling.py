@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +21,18 @@ from thermal.plant.settings import PlantSettings
 from thermal.plant.state import Weather
 
 _AIR_COLUMNS = {
-    "junction_c": "junction_c",
-    "hbm_c": "hbm_c",
-    "sled_inlet_c": "inlet_air_c",
-    "sled_outlet_c": "outlet_air_c",
+    "junction_c": "rows.junction_c",
+    "hbm_c": "rows.hbm_c",
+    "sled_inlet_c": "rows.inlet_air_c",
+    "sled_outlet_c": "rows.outlet_air_c",
 }
 _AIR_SCALARS = {
-    "supply_c": "supply_air_c",
-    "return_c": "return_air_c",
-    "hall_air_c": "supply_air_c",
-    "heat_removed_w": "heat_removed_w",
+    "supply_c": "rows.supply_air_c",
+    "return_c": "rows.return_air_c",
+    "hall_air_c": "rows.supply_air_c",
+    "heat_removed_w": "rows.heat_removed_w",
+    "fan_power_w": "rows.handler_fan_w",
+    "facility_power_w": "facility_power_w",
 }
 
 
@@ -45,7 +48,7 @@ class HallCooling:
         *,
         settings: Sequence[PlantSettings],
         longest_step_s: float,
-        firmware: Callable[[int], CduFirmware],
+        firmware: Callable[[LoopKind, int], CduFirmware],
     ) -> None:
         """`settings` of each loop; those of an air row are not looked at."""
         self._map = skus.fleet_map
@@ -74,6 +77,8 @@ class HallCooling:
     def expose(self, weather: Weather) -> None:
         """Set the outdoor and hall air; rows have chilled water and a cold aisle of their own."""
         self.coolant.expose(weather)
+        if self._air is not None:
+            self._air.expose(weather)
 
     def break_parts(self, broken: FaultColumns) -> None:
         """Set the faults of every loop and row to exactly what is in force."""
@@ -139,6 +144,13 @@ class HallCooling:
         still = np.zeros(int(self._of[Cooling.LIQUID].sleds.sum()))
         return _merged(self._of[Cooling.LIQUID].sleds, still, self._air.rows.fan_power_w)
 
+    @property
+    def electric_w(self) -> float:
+        """Of everything that moves heat, servers' own fans and heat rejection included."""
+        pumps_w = np.nansum(self.column("pump_power_w"))  # rows of air-cooled hosts have none
+        moved_w = self.scalars("fan_power_w") + self.scalars("facility_power_w")
+        return float(pumps_w + moved_w.sum() + self.sled_fans_w.sum())
+
     def leak_lpm(self) -> FloatArray:
         """[sleds] leaks in force, where no valve isolates them."""
         leaks = self.coolant.leak_lpm()
@@ -153,7 +165,7 @@ class HallCooling:
     def _of_air(self, name: str | None) -> FloatArray | float:
         found: FloatArray | float = np.nan
         if name is not None and self._air is not None:
-            found = getattr(self._air.rows, name)
+            found = attrgetter(name)(self._air)
         return found
 
 
@@ -190,6 +202,3 @@ def check_cooling(fleet_map: FleetMap) -> None:
     """ConfigurationError for what the models can not cool yet."""
     if not fleet_map.loops_cooled_by(Cooling.LIQUID):
         raise ConfigurationError("the hall needs at least one loop with coolant")
-    for loop in fleet_map.datacenter.loops:
-        if loop.kind is LoopKind.LIQUID_TO_AIR:
-            raise ConfigurationError(f"{loop.id}: a loop of kind {loop.kind} can not run yet")

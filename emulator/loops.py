@@ -10,6 +10,7 @@ from emulator.faults.columns import FaultColumns
 from emulator.readings import CduReadings, CduRequests
 from emulator.sensing import CduFirmware
 from emulator.skus import FleetSkus
+from fleet.topology import LoopKind
 from thermal.arrays import FloatArray
 from thermal.plant.layout import PlantLayout
 from thermal.plant.liquid import LiquidPlant
@@ -34,9 +35,9 @@ class CoolingLoops:
         *,
         settings: Sequence[PlantSettings],
         longest_step_s: float,
-        firmware: Callable[[int], CduFirmware],
+        firmware: Callable[[LoopKind, int], CduFirmware],
     ) -> None:
-        """`settings` of each loop; `firmware` builds that of one CDU from its number of pumps."""
+        """`settings` of each loop; `firmware` builds that of a CDU by kind and number of pumps."""
         fleet_map = skus.fleet_map
         self._plates = skus.chip_column(lambda chip: chip.cold_plates).astype(np.int64)
         self._first_plate = np.cumsum(self._plates) - self._plates
@@ -50,7 +51,7 @@ class CoolingLoops:
             rng=rng,
         )
         self.pumps = self.plant.pumps
-        self.firmware = [firmware(self.pumps) for _ in range(layout.loops)]
+        self.firmware = [firmware(kind, self.pumps) for kind in fleet_map.kind_of_loop]
         self.requests = [CduRequests(pump_ratio=(0.8,) * self.pumps) for _ in range(layout.loops)]
         self._broken: FaultColumns | None = None
 

@@ -39,6 +39,8 @@ _CDU_STATE = (
     "hall_air_c",
     "dew_point_c",
 )
+# What a metric shows, where it is not the state of its name.
+_BEHIND = {"valve_ratio": "rejection_ratio"}
 _SLED_METRICS = dict(zip(("inlet_c", "outlet_c", "coolant_flow_lpm"), SLED_STATE, strict=True))
 
 
@@ -92,13 +94,14 @@ class Panel:
     ) -> tuple[CduReadings, ...]:
         """`spilled_l` [sleds] lies under the racks."""
         shown = {
-            name: self._sensors.read(name, loops.scalars(name), dt_s).tolist()
+            name: self._sensors.read(name, loops.scalars(_BEHIND.get(name, name)), dt_s).tolist()
             for name in _CDU_STATE
         }
         pumps = {
             name: self._sensors.read(name, loops.column(name), dt_s).reshape(-1, loops.pumps)
             for name in ("pump_speed_ratio", "pump_power_w")
         }
+        fans_w = loops.scalars("fan_power_w").tolist()
         leaks = self._leaks.cdus(spilled_l, shown["reservoir_level_ratio"], requests, dt_s)
         return tuple(
             CduReadings(
@@ -111,6 +114,7 @@ class Panel:
                 pump_state=tuple(map(_pump_health, loops.pump_tripped(row))),
                 pump_speed_ratio=tuple(pumps["pump_speed_ratio"][row].tolist()),
                 pump_power_w=tuple(pumps["pump_power_w"][row].tolist()),
+                fan_power_w=fans_w[row],
             )
             for row, asked in enumerate(requests)
         )

@@ -11,7 +11,8 @@ import numpy as np
 
 from thermal.arrays import Number
 
-_STILL = 1e-6
+STILL = 1e-6
+"""Least flow ratio and heat capacity rate that count: powers of none would overflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ def ua_w_per_k(
     coil: CoilSettings, liquid_lpm: Number, fan_ratio: Number, fouling_ratio: Number
 ) -> Number:
     """Overall conductance; `fouling_ratio` is the share of the clean one lost to dirt."""
-    liquid = np.maximum(liquid_lpm / coil.liquid_nominal_lpm, _STILL)
+    liquid = np.maximum(liquid_lpm / coil.liquid_nominal_lpm, STILL)
     air = np.maximum(fan_ratio, coil.still_air_ratio)
     lost = np.minimum(np.maximum(fouling_ratio, 0.0), 0.99)
     share = coil.liquid_film_share
@@ -89,7 +90,7 @@ def exchanged_w(
 ) -> Number:
     """Heat from liquid to air (negative: from air to liquid); nothing where the liquid stands."""
     air = air_w_per_k(coil, fan_ratio)
-    liquid: Number = np.maximum(liquid_w_per_k, _STILL)
+    liquid: Number = np.maximum(liquid_w_per_k, STILL)
     smaller: Number = np.minimum(air, liquid)
     larger: Number = np.maximum(air, liquid)
     ua = ua_w_per_k(coil, liquid_lpm, fan_ratio, fouling_ratio)

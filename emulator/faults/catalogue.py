@@ -14,6 +14,7 @@ from emulator.faults.columns import COLUMNS
 from emulator.faults.course import Course
 from emulator.faults.kinds import CourseKind, FaultKind, PlaceKind
 from fleet.errors import ConfigurationError
+from fleet.topology import LoopKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,8 @@ class FaultSpec:
     """Where a kind may strike, how badly, how it grows, and what people should know of it."""
 
     place: PlaceKind
+    loops: frozenset[LoopKind]
+    """Kinds that have what breaks."""
     low: float
     high: float
     unit: str
@@ -59,6 +62,7 @@ def _spec(kind: FaultKind, entry: dict[str, Any]) -> FaultSpec:
         span = entry["severity"]
         spec = FaultSpec(
             place=PlaceKind(entry["place"]),
+            loops=frozenset(map(LoopKind, entry.get("loops", LoopKind))),
             low=float(span["low"]),
             high=float(span["high"]),
             unit=span["unit"],

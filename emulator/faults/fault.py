@@ -45,7 +45,14 @@ def locate(fault: Fault, fleet_map: FleetMap, *, pumps: int) -> FaultSite:
             f" {spec.low:g}..{spec.high:g} {spec.unit}"
         )
     _check_times(fault)
-    return site_of(spec.place, fault.place, fleet_map, pumps=pumps)
+    site = site_of(spec.place, fault.place, fleet_map, pumps=pumps)
+    struck = {fleet_map.kind_of_loop[row] for row in site.loops_of(fleet_map)}
+    if not struck & spec.loops:
+        raise ConfigurationError(
+            f"fault {fault.kind} at {fault.place}: nothing there is cooled in a way that it could"
+            f" strike; it is for loops of kind {', '.join(sorted(spec.loops))}"
+        )
+    return site
 
 
 def _check_times(fault: Fault) -> None:

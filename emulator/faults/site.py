@@ -61,6 +61,12 @@ class FaultSite:
             case Axis.SWITCHES:
                 return self.sleds, self.part
 
+    def loops_of(self, fleet_map: FleetMap) -> list[int]:
+        """Every loop that it is on or has a part of."""
+        rows = (fleet_map.loop_of_chip[self.chips], fleet_map.loop_of_sled[self.sleds], self.loops)
+        found: list[int] = np.unique(np.concatenate(rows)).tolist()
+        return found
+
     @property
     def sensor_row(self) -> int:
         """Of a sensor: which chip, sled or loop it measures."""

@@ -1,14 +1,13 @@
 """The parts of plants, each with its figures, units and sources in a file of its own here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final, TypeVar
 
 from emulator.skus import FleetSkus
 from emulator.sourced import load
 from emulator.weather import HallSettings
-from fleet.topology import FleetMap
-from thermal.coil import CoilSettings
+from fleet.topology import FleetMap, LoopKind
 from thermal.cold_plate import ColdPlateSettings
 from thermal.facility import FacilitySettings, HeatRejection
 from thermal.heat_exchanger import ExchangerSettings
@@ -17,6 +16,7 @@ from thermal.plant.settings import (
     ChipSettings,
     GasSettings,
     HydraulicSettings,
+    InRowSettings,
     PipeSettings,
     PlantSettings,
     SledSettings,
@@ -73,15 +73,17 @@ def liquid_loops(
 ) -> list[PlantSettings]:
     """Of every loop of a hall: a chip counts as many times as it has plates of 1 kW."""
     plates = skus.chip_column(lambda chip: chip.cold_plates)
-    return [
-        liquid_loop(int(plates[fleet_map.chips_in_loop(loop)].sum()), rejection)
-        for loop in range(len(fleet_map.loop_ids))
-    ]
+    loops = []
+    for row, kind in enumerate(fleet_map.kind_of_loop):
+        loop = liquid_loop(int(plates[fleet_map.chips_in_loop(row)].sum()), rejection)
+        loops.append(replace(loop, in_row=in_row()) if kind is LoopKind.LIQUID_TO_AIR else loop)
+    return loops
 
 
-def in_row_coil(chips: int) -> CoilSettings:
-    """The cooler of a liquid-to-air loop for so many chips of 1 kW."""
-    return _load("in_row_coil", CoilSettings).scaled(chips / _load("loop", LoopSettings).chips)
+@cache
+def in_row() -> InRowSettings:
+    """The cooler of a liquid-to-air loop."""
+    return _load("in_row", InRowSettings)
 
 
 @cache

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emulator.datacenter import World
-from emulator.faults.fault import Fault
+from emulator.faults.fault import Fault, locate
 from emulator.faults.kinds import FaultKind
 from emulator.options import EmulatorOptions
 from fleet.clock import ManualClock
@@ -102,19 +102,9 @@ def test_a_fault_strikes_the_place_that_is_named() -> None:
     assert int(np.argmax(warmer_k)) == hall.world.fleet_map.chip("h1/us04/r1/s01/c1")
 
 
-@pytest.mark.parametrize(
-    ("plan", "words"),
-    [
-        (
-            LoopPlan(kind=LoopKind.LIQUID_TO_AIR, ultraservers={Generation.TRN3_GEN2: 1}),
-            "h1/loop01: a loop of kind liquid-to-air",
-        ),
-        (HOSTS, "at least one loop with coolant"),
-    ],
-)
-def test_what_can_not_be_cooled_yet_is_refused_by_name(plan: LoopPlan, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
-        hall_of(mixed_datacenter([plan]))
+def test_a_hall_without_coolant_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="at least one loop with coolant"):
+        hall_of(mixed_datacenter([HOSTS]))
 
 
 def test_a_wafer_is_cooled_by_all_its_plates() -> None:
@@ -137,3 +127,48 @@ def test_a_wafer_is_cooled_by_all_its_plates() -> None:
     assert len(junction_c) == 146
     assert junction_c[144:] == pytest.approx(np.median(junction_c[:144]), abs=8.0)
     assert loops.loops.column("sled_flow_lpm")[36] > 2 * loops.loops.column("sled_flow_lpm")[0]
+
+
+IN_ROW = LoopPlan(kind=LoopKind.LIQUID_TO_AIR, ultraservers={Generation.TRN3_GEN2: 1})
+
+
+def test_an_in_row_loop_holds_its_supply_with_fans_alone() -> None:
+    hall = hall_of(mixed_datacenter([GEN2, IN_ROW]))
+    hall.run(240)
+    water, air = hall.world.cdu_readings(0), hall.world.cdu_readings(1)
+    assert air.supply_c == pytest.approx(40.0, abs=0.5)
+    assert air.primary_supply_c == air.hall_air_c < air.primary_return_c < air.return_c
+    assert air.primary_flow_lpm == 0.0
+    assert 0.05 < air.valve_ratio < 0.9
+    assert air.fan_power_w > 0.0
+    assert (water.fan_power_w, water.primary_flow_lpm > 0.0) == (0.0, True)
+    assert air.heat_removed_w == pytest.approx(water.heat_removed_w, rel=0.05)
+
+
+def test_a_hall_counts_the_power_of_all_that_cools_it() -> None:
+    hall = hall_of(mixed_datacenter([GEN2, HOSTS, IN_ROW]))
+    hall.world.cdu_requests(2).supply_setpoint_c = 32.0  # below where it starts
+    hall.run(30)
+    cooling = hall.world.loops
+    parts_w = [cooling.scalars(name) for name in ("fan_power_w", "facility_power_w")]
+    assert (parts_w[0] > 0.0).tolist() == [False, True, True]
+    assert (parts_w[1] > 0.0).all()
+    assert 1e3 < cooling.electric_w < 0.2 * cooling.scalars("heat_removed_w").sum()
+    assert math.isfinite(hall.world._plant_j)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        (FaultKind.VALVE_STUCK, "h1/loop01"),
+        (FaultKind.PUMP_TRIP, "h1/crah01#1"),
+        (FaultKind.LEAK, "h1/us02/r1/s01"),
+        (FaultKind.PLATE_BLOCKAGE, "h1/us02/r1/s01/c1"),
+    ],
+)
+def test_a_fault_of_what_a_loop_does_not_have_is_refused(kind: FaultKind, place: str) -> None:
+    fleet_map = FleetMap(mixed_datacenter([IN_ROW, HOSTS]))
+    with pytest.raises(ConfigurationError, match=rf"{kind} at {place}: .* liquid-to-liquid"):
+        locate(Fault(kind=kind, place=place), fleet_map, pumps=2)
+    for loop in fleet_map.loop_ids:
+        locate(Fault(kind=FaultKind.EXCHANGER_FOULING, place=loop), fleet_map, pumps=2)

@@ -3,22 +3,21 @@ import pytest
 from emulator import plant_parts
 from emulator.sensors import SENSOR_DATA
 from fleet.metrics import BY_NAME
-from thermal.coil import CoilSettings
 from thermal.facility import HeatRejection
 from thermal.plant.air_settings import AirRowSettings
-from thermal.plant.settings import PlantSettings
+from thermal.plant.settings import InRowSettings, PlantSettings
 
 
 def test_the_files_say_what_the_controllers_data_sheets_say() -> None:
     """Those defaults stand in `thermal`, which reads no files."""
     assert plant_parts.liquid_loop(288) == PlantSettings()
-    assert plant_parts.in_row_coil(288) == CoilSettings()
+    assert plant_parts.in_row() == InRowSettings()
     assert plant_parts.air_row() == AirRowSettings()
 
 
 def test_a_loop_grows_with_its_chips() -> None:
     assert plant_parts.liquid_loop(144) == PlantSettings.sized(144)
-    assert plant_parts.in_row_coil(144) == CoilSettings().scaled(0.5)
+    assert plant_parts.liquid_loop(144).in_row_share == 0.5
 
 
 @pytest.mark.parametrize("rejection", HeatRejection)

@@ -16,6 +16,7 @@ from thermal.coolant import (
 from thermal.humidity import dew_point_c
 from thermal.plant.exchanger import Exchangers, Side
 from thermal.plant.hydraulics import Manifolds
+from thermal.plant.in_row import InRowCoolers
 from thermal.plant.layout import PlantLayout
 from thermal.plant.parameters import column, common
 from thermal.plant.pipe import PlugFlow
@@ -60,6 +61,9 @@ class LiquidPlant(PlantState):
         self._manifolds = Manifolds(settings, layout, rng)
         self._pumps = Pumps(settings)
         self._exchangers = Exchangers(settings)
+        self._by_air: BoolArray = np.array([loop.in_row is not None for loop in settings])
+        by_air = np.flatnonzero(self._by_air)
+        self._in_row = InRowCoolers(settings, by_air) if len(by_air) else None
         self._sleds = SledBatch(settings, layout, tile_chips)
         self._keep_figures(settings)
         start_c = column(settings, "start_c")
@@ -190,15 +194,25 @@ class LiquidPlant(PlantState):
             commands.valve_ratio,
             moving=self._valve_moving,
             reach_ratio=np.where(
-                faults.valve_stuck | ~powered,
+                faults.valve_stuck | self._by_air | ~powered,
                 0.0,
                 (1.0 - faults.valve_slow_ratio) * (dt_s / self._valve.stroke_s),
             ),
         )
+        if self._in_row is not None:
+            self._move_fans(self._in_row, commands.fan_ratio, powered, dt_s)
         driven = commands.pump_enabled & ~faults.pump_tripped & powered[:, None]
         self.pump_speed_ratio = self._pumps.next_speed(
             self.pump_speed_ratio, commands.pump_ratio, driven, dt_s
         )
+
+    def _move_fans(
+        self, cooler: InRowCoolers, fan_ratio: FloatArray, powered: BoolArray, dt_s: float
+    ) -> None:
+        speed, power_w = np.zeros(self.layout.loops), np.zeros(self.layout.loops)
+        speed[cooler.rows] = cooler.next_speed(self.fan_speed_ratio, fan_ratio, powered, dt_s)
+        power_w[cooler.rows] = cooler.fan_power_w(speed)
+        self.fan_speed_ratio, self.fan_power_w = speed, power_w
 
     def _advance_facility(self, dt_s: float) -> None:
         weather, faults = self.weather, self.faults
@@ -214,16 +228,23 @@ class LiquidPlant(PlantState):
         self.facility_c = facility.next_supply_c(
             self._facility, self.facility_c, settled.supply_c, dt_s
         )
-        self.primary_supply_c = self.facility_c + faults.facility_offset_k
-        self.primary_flow_lpm = self._cold_nominal_lpm * valve.flow_ratio(
-            self._valve, self.valve_ratio
+        self.hall_air_c = np.full(self.layout.loops, weather.hall_air_c)
+        self.primary_supply_c = np.where(
+            self._by_air, self.hall_air_c, self.facility_c + faults.facility_offset_k
+        )
+        self.primary_flow_lpm = np.where(
+            self._by_air,
+            0.0,
+            self._cold_nominal_lpm * valve.flow_ratio(self._valve, self.valve_ratio),
         )
         self.facility_power_w = (
             settled.fan_power_w
             + settled.chiller_power_w
             + facility.pump_power_w(self._facility, self.primary_flow_lpm)
         )
-        self.hall_air_c = np.full(self.layout.loops, weather.hall_air_c)
+        if self._in_row is not None:
+            onward_w = self._in_row.hall_power_w(self.heat_removed_w)
+            self.facility_power_w[self._in_row.rows] += onward_w
         humidity = weather.hall_humidity_ratio + faults.humidity_offset_ratio
         self.dew_point_c = dew_point_c(self.hall_air_c, humidity)
 
@@ -295,14 +316,24 @@ class LiquidPlant(PlantState):
             w_per_k=hot_w_per_k,
             flow_ratio=flow / self._hot_nominal_lpm,
         )
-        cold = Side(
-            inlet_c=self.primary_supply_c,
-            w_per_k=self.primary_flow_lpm * WATER_W_PER_K_PER_LPM,
-            flow_ratio=self.primary_flow_lpm / self._cold_nominal_lpm,
-        )
+        cold = self._cold_side()
         hot_out_c, cold_out_c = self._exchangers.outlets_c(hot, cold, self.faults.fouling_ratio)
+        if self._in_row is not None:
+            rows = self._in_row.rows
+            hot_out_c[rows], cold_out_c[rows] = self._in_row.outlets_c(
+                hot, cold, flow, self.faults.fouling_ratio
+            )
         renewed = 0.5 * (hot.flow_ratio + cold.flow_ratio)
         share = -np.expm1(-dt_s * renewed / self._exchanger_lag_s)
         self.supply_c = self.supply_c + share * (hot_out_c - self.supply_c)
         self.primary_return_c = self.primary_return_c + share * (cold_out_c - self.primary_return_c)
         self.heat_removed_w = cold.w_per_k * (self.primary_return_c - self.primary_supply_c)
+
+    def _cold_side(self) -> Side:
+        """Facility water, or air."""
+        w_per_k = self.primary_flow_lpm * WATER_W_PER_K_PER_LPM
+        flow_ratio = self.primary_flow_lpm / self._cold_nominal_lpm
+        if self._in_row is not None:
+            w_per_k[self._in_row.rows] = self._in_row.air_w_per_k(self.fan_speed_ratio)
+            flow_ratio = flow_ratio + self.fan_speed_ratio
+        return Side(inlet_c=self.primary_supply_c, w_per_k=w_per_k, flow_ratio=flow_ratio)

@@ -179,7 +179,7 @@ class PlantState:
     primary_flow_lpm: FloatArray
     """[loops] of facility water; 0 where air carries the heat off."""
     valve_ratio: FloatArray
-    """[loops]"""
+    """[loops] 0 where there is none."""
     fan_speed_ratio: FloatArray
     """[loops] 0 where there are no fans."""
     fan_power_w: FloatArray
@@ -202,6 +202,12 @@ class PlantState:
     """[loops] tower basin, before `facility_offset_k`."""
     facility_power_w: FloatArray
     """[loops] electric: each loop's share of tower fans, chiller and facility pumps."""
+
+    @property
+    def rejection_ratio(self) -> FloatArray:
+        """[loops] facility valve, or fans where a CDU has those instead."""
+        ratio: FloatArray = np.maximum(self.valve_ratio, self.fan_speed_ratio)
+        return ratio
 
     @classmethod
     def at_rest(cls, *, layout: PlantLayout, pumps: int, start_c: FloatArray) -> Self:
