@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from emulator import plant_parts
 from emulator.plant_parts import ReturnLimits
+from emulator.runaway import check_runaway
 from emulator.skus import FleetSkus
 from emulator.weather import OutdoorAir
 from fleet.errors import ConfigurationError
@@ -43,7 +44,10 @@ def check_hall(
     *,
     warmest: OutdoorAir,
 ) -> None:
-    """ConfigurationError for the first loop that can not carry its heat in the `warmest` air."""
+    """ConfigurationError for the first loop that can not carry its heat in the `warmest` air, and
+    for chips whose leakage could run away.
+    """
+    check_runaway(skus, plants)
     limits = plant_parts.return_limits()
     air = {"dry_bulb_c": warmest.dry_bulb_c, "wet_bulb_c": warmest.wet_bulb_c}
     board_w = skus.sleds.cpu_w + skus.sleds.nitro_w + skus.sleds.switch_w
