@@ -14,13 +14,14 @@ normal tail of the errors makes it ln(2 / P) / (2 pi^2) for a probability P. Eve
 sum is rounded with an error that is uniform within half a unit in its last place, so of variance
 u^2 / 3 of the power of two below it, squared; over significands that is 3 / (8 ln 2) of its square
 (Knuth, The Art of Computer Programming 2, 4.2.4). The variances of all sums on both sides of a
-comparison add up to V, and such a sum of errors is larger than L sqrt(V) with a probability below
-2 exp(-L^2 / 2) (for rounding: Higham and Mary, SIAM J. Sci. Comput. 41, 2019). L follows from how
-many false alarms one is ready to take.
+comparison add up to V, the variance of an error that is about normal, being a sum of hundreds
+(Higham and Mary, SIAM J. Sci. Comput. 41, 2019, bound it without that). How many deviations are
+allowed follows from how many false alarms one is ready to take.
 """
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -31,7 +32,7 @@ from emulator.workload.number_type import FP32_ROUNDOFF, Matrix
 from emulator.workload.program import FALSE_ALARM_PROBABILITY, Product
 from emulator.workload.shapes import BUFFER_ROWS
 
-_WIDTH: Final = math.sqrt(2.0 * math.log(2.0 / FALSE_ALARM_PROBABILITY))
+_WIDTH: Final = NormalDist().inv_cdf(1.0 - FALSE_ALARM_PROBABILITY / 2.0)
 _ROUNDING_VARIANCE: Final = FP32_ROUNDOFF**2 / 3.0 * 3.0 / (8.0 * math.log(2.0))
 """Of one rounding, in units of the squared sum that is rounded."""
 _ROWS_KEPT: Final = 16 * BUFFER_ROWS
