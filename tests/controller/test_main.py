@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from controller.store import Store
+from controller.store.leadership import shard_name
 from controller.views import decode_view
 from fleet.bus import Start
 from fleet.bus_kafka import KafkaBus
 from fleet.clock import SystemClock
 from fleet.commands import SetCooling, decode_command
 from fleet.kafka_options import KafkaOptions
-from fleet.topics import COMMANDS, LIVE
+from fleet.topics import COMMANDS, LIVE, TELEMETRY
 from fleet.topology import FleetMap, trn3_datacenter
 from isotherm.servers.kafka_broker import KafkaBroker
 from tests.controller.builders import make_job
@@ -105,7 +106,7 @@ def test_on_real_servers(kafka_broker: KafkaBroker, postgres_database_url: str) 
         views.close()
         commands.close()
     with store.read() as tx:
-        lease = tx.leases.get("h1/loop01")
+        lease = tx.leases.get(shard_name(TELEMETRY.partition_of("h1/loop01")))
     store.close()
     assert lease is not None
-    assert (lease.term, lease.expires_at_unix_ns) == (1, 0)
+    assert lease.expires_at_unix_ns == 0  # given back; on a slow machine it was won more than once
