@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from isotherm.servers.kafka_jars import RECIPE_DIR, ensure_jars, find_java
-from isotherm.servers.processes import StartError, dies_with_parent, end, tail, wait_until
+from isotherm.servers.processes import StartError, dies_with_parent, end, wait_until
 
 HEAP_MB = 384
 START_TIMEOUT_S = 90
@@ -50,6 +50,7 @@ class KafkaNode:
         self._log = folder / "broker.log"
         self._java = [find_java(), *JVM, "-cp", f"{ensure_jars()}/*"]
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
         folder.mkdir(parents=True, exist_ok=True)
         self._settings.write_text(f"{properties}log.dirs={folder / 'data'}\n")
         self._format(scram_users or {})
@@ -75,6 +76,7 @@ class KafkaNode:
 
     def launch(self) -> None:
         """Starts the process; `await_ready` waits until it serves."""
+        self._ready = False
         command = [*self._java, "kafka.Kafka", str(self._settings)]
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -89,7 +91,9 @@ class KafkaNode:
         wait_until(self.says_ready, self._started(), self._log, START_TIMEOUT_S)
 
     def says_ready(self) -> bool:
-        return "Kafka Server started" in tail(self._log, 200)
+        # Remembered: under trouble the line is soon far above the end of the log.
+        self._ready = self._ready or "Kafka Server started" in self._log.read_text(errors="replace")
+        return self._ready
 
     def stop(self) -> None:
         if self._process is not None:
