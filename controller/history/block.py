@@ -9,6 +9,7 @@ kept as its float32 bits. Rows are parts of the group, columns are ticks.
 """
 
 import struct
+import threading
 from enum import IntEnum
 from typing import Any, Final
 
@@ -25,10 +26,19 @@ _GRIDS: Final = (0, 1, 2, 3, 4)
 _LARGEST_STEP: Final = 2**30
 _MAX_CELLS: Final = 2**26
 _ALL: Final = slice(None)
-_compressor: Final = zstandard.ZstdCompressor(level=1)
-_decompressor: Final = zstandard.ZstdDecompressor()
 
 Mask = NDArray[np.bool_]
+
+
+class _Zstd(threading.local):
+    """Contexts of each thread: one can not be used by two at a time."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=1)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_zstd: Final = _Zstd()
 
 
 class Form(IntEnum):
@@ -203,9 +213,9 @@ def _pack(
     mask: Mask | None,
     payload: bytes,
 ) -> bytes:
-    masked = b"" if mask is None else _compressor.compress(np.packbits(mask).tobytes())
+    masked = b"" if mask is None else _zstd.compressor.compress(np.packbits(mask).tobytes())
     head = _HEAD.pack(form, grid, width, mask is not None, shape[0], shape[1], len(masked))
-    return b"".join((head, masked, _compressor.compress(payload)))
+    return b"".join((head, masked, _zstd.compressor.compress(payload)))
 
 
 def _unpack(data: bytes) -> tuple[Form, int, int, tuple[int, int], Mask | None, bytes]:
@@ -230,4 +240,4 @@ def _unpack(data: bytes) -> tuple[Form, int, int, tuple[int, int], Mask | None, 
 def _opened(data: bytes, wanted_bytes: int) -> bytes:
     if zstandard.frame_content_size(data) != wanted_bytes:
         raise ValueError(f"does not hold {wanted_bytes} bytes")
-    return _decompressor.decompress(data)
+    return _zstd.decompressor.decompress(data)

@@ -1,7 +1,8 @@
 """A disk under a test: it counts what is done to it, and ends the process where it is told to."""
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,19 +14,29 @@ class Killed(BaseException):
 
 
 class FailingDisk:
-    """Kills before step `last`; a write may be torn. Knows what was synced, for `cut_power`."""
+    """Kills before step `last`; a write may be torn. Knows what was synced, for `cut_power`.
+
+    Only the thread that installs it has this disk: others of the process go on undisturbed.
+    """
 
     def __init__(self, last: int, *, tear: int = 0) -> None:
         self.steps = 0
         self._last = last
         self._tear = tear
         self._synced: dict[int, bytes] = {}
+        self._open: set[int] = set()
+        self._thread = 0
 
     @contextmanager
     def installed(self) -> Iterator[None]:
+        self._thread = threading.get_ident()
         with pytest.MonkeyPatch.context() as patched:
             self._patch(patched)
             yield
+        # The system closes what a process that is gone had open.
+        for fd in self._open:
+            os.close(fd)
+        self._open.clear()
 
     def cut_power(self, directory: Path) -> None:
         """Leave of each file what was synced of it. Names are as they were: the worst order, in
@@ -40,7 +51,20 @@ class FailingDisk:
         self.steps += 1
 
     def _patch(self, patched: pytest.MonkeyPatch) -> None:
-        pwrite, ftruncate, unlink, replace = os.pwrite, os.ftruncate, os.unlink, os.replace
+        self._patch_content(patched)
+        self._patch_names(patched)
+
+    def _install(self, patched: pytest.MonkeyPatch, name: str, own: Callable[..., object]) -> None:
+        real = getattr(os, name)
+
+        def either(*args: object, **named: object) -> object:
+            mine = threading.get_ident() == self._thread
+            return own(*args) if mine and not named else real(*args, **named)
+
+        patched.setattr(os, name, either)
+
+    def _patch_content(self, patched: pytest.MonkeyPatch) -> None:
+        pwrite, ftruncate = os.pwrite, os.ftruncate
 
         def torn_write(fd: int, data: bytes, offset: int) -> int:
             if self.steps == self._last and self._tear:
@@ -58,6 +82,22 @@ class FailingDisk:
             self._step()
             ftruncate(fd, size)
 
+        self._install(patched, "pwrite", torn_write)
+        self._install(patched, "fsync", kept)
+        self._install(patched, "ftruncate", cut)
+
+    def _patch_names(self, patched: pytest.MonkeyPatch) -> None:
+        opened_by, closed_by, unlink, replace = os.open, os.close, os.unlink, os.replace
+
+        def opened(path: str, flags: int, mode: int = 0o777) -> int:
+            fd = opened_by(path, flags, mode)
+            self._open.add(fd)
+            return fd
+
+        def closed(fd: int) -> None:
+            self._open.discard(fd)
+            closed_by(fd)
+
         def gone(path: str) -> None:
             self._step()
             self._synced.pop(Path(path).stat().st_ino, None)  # the number will be used again
@@ -68,8 +108,7 @@ class FailingDisk:
             self._synced.pop(Path(target).stat().st_ino, None)
             replace(source, target)
 
-        patched.setattr(os, "pwrite", torn_write)
-        patched.setattr(os, "fsync", kept)
-        patched.setattr(os, "ftruncate", cut)
-        patched.setattr(os, "unlink", gone)
-        patched.setattr(os, "replace", moved)
+        self._install(patched, "open", opened)
+        self._install(patched, "close", closed)
+        self._install(patched, "unlink", gone)
+        self._install(patched, "replace", moved)

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numpy as np
@@ -102,3 +103,11 @@ def test_some_rows_alone_are_those_of_the_whole() -> None:
             assert same_bits(decode_gauge(body, rows), gauge[rows])
             assert shape_of(body) == gauge.shape
         np.testing.assert_array_equal(decode_count(encode_count(counts), rows), counts[rows])
+
+
+def test_threads_compress_side_by_side() -> None:
+    values = np.cumsum(np.ones((400, 600), np.float32), axis=1) / np.float32(3)
+    wanted, _ = encode_gauge(values)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: encode_gauge(values)[0], range(40)))
+    assert found == [wanted] * 40
