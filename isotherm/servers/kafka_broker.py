@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Self
 
 from isotherm.servers.kafka_node import INTERNAL_TOPICS, KafkaNode
-from isotherm.servers.processes import StartError, free_ports, run_in_foreground
+from isotherm.servers.processes import (
+    StartError,
+    free_ports,
+    run_in_foreground,
+    start_on_free_ports,
+)
 
-BIND_ATTEMPTS = 3
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -53,16 +57,12 @@ class KafkaBroker:
             self._node.launch()
             self._node.await_ready()
             return
-        for attempt in range(1, BIND_ATTEMPTS + 1):
-            try:
-                self._node = self._prepare()
-                self._node.launch()
-                self._node.await_ready()
-                return
-            except StartError as failed:
-                self.stop()
-                if "already in use" not in str(failed) or attempt == BIND_ATTEMPTS:
-                    raise
+        start_on_free_ports(self._start_new, self.stop)
+
+    def _start_new(self) -> None:
+        self._node = self._prepare()
+        self._node.launch()
+        self._node.await_ready()
 
     def stop(self, *, keep_data: bool = False) -> None:
         if self._node is not None:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from isotherm.servers.kafka_node import INTERNAL_TOPICS, KafkaNode
-from isotherm.servers.processes import StartError, free_ports
+from isotherm.servers.processes import free_ports, start_on_free_ports
 
-BIND_ATTEMPTS: Final = 3
 PROPERTIES: Final = """\
 process.roles=broker,controller
 node.id={node}
@@ -62,19 +61,15 @@ class KafkaCluster:
 
     def start(self) -> None:
         """Returns when every broker serves."""
-        for attempt in range(1, BIND_ATTEMPTS + 1):
-            try:
-                self._prepare()
-                # All at once: a lone voter would wait for the others.
-                for node in self._nodes.values():
-                    node.launch()
-                for node in self._nodes.values():
-                    node.await_ready()
-                return
-            except StartError as failed:
-                self.stop()
-                if "already in use" not in str(failed) or attempt == BIND_ATTEMPTS:
-                    raise
+        start_on_free_ports(self._start_new, self.stop)
+
+    def _start_new(self) -> None:
+        self._prepare()
+        # All at once: a lone voter would wait for the others.
+        for node in self._nodes.values():
+            node.launch()
+        for node in self._nodes.values():
+            node.await_ready()
 
     def stop(self) -> None:
         for node in self._nodes.values():

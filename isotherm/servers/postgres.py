@@ -26,12 +26,12 @@ from isotherm.servers.processes import (
     end,
     free_ports,
     run_in_foreground,
+    start_on_free_ports,
     wait_until,
 )
 
 USER = "isotherm"
 START_TIMEOUT_S = 60
-BIND_ATTEMPTS = 3
 # A test database may be lost with the machine; that is worth a fourfold speed on slow disks.
 SETTINGS = {
     "fsync": "off",
@@ -105,16 +105,13 @@ class PostgresServer:
     def start(self) -> None:
         """Returns when the server answers. Raises `MissingComponentError` or `StartError`."""
         binaries, account = find_binaries(), _account()
-        for attempt in range(1, BIND_ATTEMPTS + 1):
+
+        def start() -> None:
             (self._port,) = free_ports(1)
             self._root = _initialise(binaries, account)
-            try:
-                self._run(binaries, account, self._root)
-                return
-            except StartError as failed:
-                self.stop()
-                if "already in use" not in str(failed) or attempt == BIND_ATTEMPTS:
-                    raise
+            self._run(binaries, account, self._root)
+
+        start_on_free_ports(start, self.stop)
 
     def stop(self) -> None:
         if self._process is not None:

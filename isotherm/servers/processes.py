@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Final, Protocol
 
 import typer
 
 from isotherm.servers.components import MissingComponentError
+
+_BIND_ATTEMPTS: Final = 3
 
 
 class StartError(Exception):
@@ -21,13 +23,25 @@ class StartError(Exception):
 
 def free_ports(count: int) -> list[int]:
     """Loopback TCP ports that nobody listens on now. Another process may still take one before
-    the caller does, so callers start again when the bind fails.
+    the caller does, see `start_on_free_ports`.
     """
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(s.getsockname()[1]) for s in sockets]
     for s in sockets:
         s.close()
     return ports
+
+
+def start_on_free_ports(start: Callable[[], None], stop: Callable[[], None]) -> None:
+    """`start` on ports that it picks anew, again where another process took one before it."""
+    for attempt in range(1, _BIND_ATTEMPTS + 1):
+        try:
+            start()
+            return
+        except StartError as failed:
+            stop()
+            if "already in use" not in str(failed) or attempt == _BIND_ATTEMPTS:
+                raise
 
 
 def dies_with_parent(command: list[str]) -> list[str]:

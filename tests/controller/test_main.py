@@ -21,9 +21,9 @@ from fleet.commands import SetCooling, decode_command
 from fleet.kafka_options import KafkaOptions
 from fleet.topics import COMMANDS, LIVE, TELEMETRY
 from fleet.topology import FleetMap, trn3_datacenter
+from isotherm.bench.pipeline.fleet_voice import FleetVoice
 from isotherm.servers.kafka_broker import KafkaBroker
 from tests.controller.builders import make_job
-from tests.controller.fleet_voice import FleetVoice
 
 ROOT = Path(__file__).parents[2]
 

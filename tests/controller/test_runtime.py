@@ -32,8 +32,8 @@ from fleet.commands import (
 from fleet.errors import ConfigurationError, StoreError
 from fleet.topics import ACKS, COMMANDS, LIVE, TELEMETRY
 from fleet.topology import FleetMap, trn3_datacenter
+from isotherm.bench.pipeline.fleet_voice import FleetVoice
 from tests.controller.builders import make_job, make_webhook
-from tests.controller.fleet_voice import FleetVoice
 from thermal.control.interlock import TripLevel, TripReason
 
 LOOP = "h1/loop01"

@@ -25,8 +25,8 @@ from fleet.commands import (
 )
 from fleet.topics import ACKS, COMMANDS
 from fleet.topology import FleetMap, trn3_datacenter
+from isotherm.bench.pipeline.fleet_voice import FleetVoice
 from tests.controller.builders import make_job
-from tests.controller.fleet_voice import FleetVoice
 
 LOOPS = 4
 WARM_S = 12

@@ -19,7 +19,7 @@ from fleet.errors import LeaseLostError
 from fleet.frame import Frame, cdu_schema, encode_schema, sled_schema
 from fleet.topics import ACKS, DEAD_LETTERS, EVENTS, SCHEMAS, TELEMETRY
 from fleet.topology import FleetMap
-from tests.controller.fleet_voice import SLED, FleetVoice
+from isotherm.bench.pipeline.fleet_voice import SLED, FleetVoice
 
 LOOP = "h1/loop01"
 SLEDS = 36

@@ -1,4 +1,4 @@
-"""Agents of a fleet for tests: frames as they would publish them, with chosen readings."""
+"""Steady agents of a fleet: frames as they would publish them, with chosen readings."""
 
 from collections.abc import Mapping
 
@@ -52,10 +52,12 @@ CDU: Mapping[str, float] = {
 class FleetVoice:
     """All agents of a fleet; `say` publishes one tick of every loop."""
 
-    def __init__(self, fleet_map: FleetMap, bus: Bus, *, epoch: int = 1, seq: int = 0) -> None:
+    def __init__(
+        self, fleet_map: FleetMap, bus: Bus, *, epoch: int = 1, seq: int = 0, seed: int = 7
+    ) -> None:
         self._map = fleet_map
         self._bus = bus
-        self._rng = np.random.default_rng(7)
+        self._rng = np.random.default_rng(seed)
         self.epoch = epoch
         self.seq = seq
         self.readings: dict[str, dict[str, float]] = {}
