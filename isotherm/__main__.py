@@ -11,6 +11,7 @@ from fleet.errors import ConfigurationError, IsothermError
 from isotherm.cli.bench import bench
 from isotherm.cli.brokers import grant_command
 from isotherm.cli.emulator import app as emulator
+from isotherm.cli.export import export
 from isotherm.cli.history import history
 from isotherm.cli.messages import decode_command
 from isotherm.cli.people import app as people
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(up)
 app.add_typer(people)
 app.command()(history)
+app.command()(export)
 app.command("decode")(decode_command)
 app.command()(bench)
 app.command("grant")(grant_command)

@@ -155,6 +155,20 @@ class HistoryReader:
                 )
         return found
 
+    def spans(
+        self,
+        share: SeatShare,
+        metric: MetricSpec,
+        level: Level,
+        *,
+        from_unix_ns: int,
+        until_unix_ns: int,
+    ) -> Mapping[int, Rolled]:
+        """Start of a span -> every statistic of the share's rows; spans without anything are left
+        out.
+        """
+        return self._spans(share, metric, level, tuple(Stat), (from_unix_ns, until_unix_ns))
+
     def together(
         self, selection: Selection, level: Level | None, *, from_unix_ns: int, until_unix_ns: int
     ) -> Together:

@@ -60,6 +60,16 @@ class Blocks:
         chosen = _between(from_unix_ns, until_unix_ns).where(table.c.metric.in_([TIMES, metric]))
         return self._found(chosen.order_by(table.c.group_id, table.c.start_unix_ns, table.c.id))
 
+    def groups(self, *, from_unix_ns: int, until_unix_ns: int) -> set[str]:
+        """Those with windows that begin in a span of time."""
+        table = HISTORY_BLOCKS
+        chosen = select(table.c.group_id).where(
+            table.c.start_unix_ns >= from_unix_ns,
+            table.c.start_unix_ns < until_unix_ns,
+            table.c.metric == TIMES,
+        )
+        return set(self._connection.execute(chosen.distinct()).scalars())
+
     def newest_unix_ns(self, group_id: str) -> int | None:
         """The last tick that is kept of a group."""
         table = HISTORY_BLOCKS
