@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyarrow import parquet
@@ -8,7 +9,7 @@ from fleet.errors import ConfigurationError, IsothermError
 from isotherm.cli.export import export
 from tests.controller.history.kept import keep, noise, times
 
-SPAN = {"since": "2025-10-09T09:00:00Z", "until": "2025-10-09T11:10:00+02:00"}
+SPAN: dict[str, Any] = {"since": "2025-10-09T09:00:00Z", "until": "2025-10-09T11:10:00+02:00"}
 
 
 @pytest.fixture
@@ -46,13 +47,13 @@ def test_a_file_is_written(
     ],
 )
 def test_a_bad_wish_is_one_line(
-    database: str, tmp_path: Path, out: str, options: dict[str, str], words: str
+    database: str, tmp_path: Path, out: str, options: dict[str, Any], words: str
 ) -> None:
-    wish = {"database": database, "format_": "", **SPAN, **options}
+    wish: dict[str, Any] = {"database": database, "format_": "", **SPAN, **options}
     if not out:
         wish["format_"] = "parquet"
     with pytest.raises(ConfigurationError, match=words):
-        export(tmp_path / out, **wish)  # type: ignore[arg-type]
+        export(tmp_path / out, **wish)
     assert sorted(path.name for path in tmp_path.iterdir()) in (["i.db"], ["i.db", "out"])
 
 
