@@ -137,7 +137,7 @@ def agent(  # noqa: PLR0913 - one parameter a flag
 def _serve(where: _Where, options: AgentOptions, kafka: str | None) -> None:
     if kafka is None:
         raise ConfigurationError("--kafka HOST:PORT is missing")
-    kafka_options = read_kafka_options(kafka, connect_timeout_s=3.0)
+    kafka_options = read_kafka_options(kafka, connect_timeout_s=3.0, fetch_wait_s=5.0)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())

@@ -1,7 +1,7 @@
 """From the spool to the bus: each message once, and never in the way of a tick."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final
 
@@ -48,6 +48,8 @@ class Publisher:
     With a `catch_up_ratio` there are two lanes: what is new goes first, and of the backlog (what
     was there before the bus was) at most so many messages for each new one, so that a site that
     comes back does not starve the control of the others. Without, all goes in order.
+
+    `settled` is called, on any thread, when the fate of something that was sent is known.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Publisher:
         catch_up_ratio: float | None = None,
         window: int = 64,
         burst: int = 1024,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
         self._bus = bus
         self._spool = spool
@@ -69,6 +72,7 @@ class Publisher:
         self._introductions: list[Future[Position]] = []
         self._window = window
         self._burst = burst
+        self._settled = settled
         self._flying: dict[int, Future[Position]] = {}
         self._catch_up_ratio = catch_up_ratio
         self._live = spool.newest
@@ -127,8 +131,7 @@ class Publisher:
             return True
         if not self._introductions:
             self._introductions = [
-                self._bus.publish(SCHEMAS, key=name, value=document)
-                for name, document in self._schemas.items()
+                self._publish(SCHEMAS, name, document) for name, document in self._schemas.items()
             ]
         if not all(future.done() for future in self._introductions):
             return False
@@ -158,7 +161,10 @@ class Publisher:
     def _fly(self, records: Sequence[Record]) -> int:
         for record in records:
             taken = unpack(record.payload)
-            self._flying[record.index] = self._bus.publish(
-                _TOPICS[taken.topic], key=taken.key, value=taken.value
-            )
+            self._flying[record.index] = self._publish(_TOPICS[taken.topic], taken.key, taken.value)
         return len(records)
+
+    def _publish(self, topic: Topic, key: str, value: bytes) -> Future[Position]:
+        future = self._bus.publish(topic, key=key, value=value)
+        future.add_done_callback(lambda _: self._settled())
+        return future

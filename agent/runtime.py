@@ -26,10 +26,11 @@ from fleet.frame import Frame, encode_schema
 from fleet.topics import ACKS, EVENTS
 
 _log: Final = structlog.get_logger("isotherm.agent")
-_PUMP_PERIOD_S: Final = 0.05
-_POLL_S: Final = 0.2
+_PUMP_S: Final = 1.0
+"""At least so often the publisher looks for what time alone makes due."""
+_POLL_S: Final = 1.0
 _REOPEN_S: Final = 1.0
-_JOIN_S: Final = 1.0
+_JOIN_S: Final = 1.5
 
 Agent = SledAgent | CduAgent
 
@@ -59,18 +60,21 @@ class AgentRuntime:
         thinner = Thinner(agent.schema for agent in agents)
         lives = {agent.agent_id: agent.epoch for agent in agents}
         self._contents = TelemetryContents(self._packing, thinner, lives, self._declare)
+        # Something was spooled, or what was sent has settled: the publisher has work.
+        self._due = threading.Event()
         directory = options.state_dir / "spool"
         self._notices = Spool(directory / "notices", options.spool, clock)
         self._frames = Spool(directory / "telemetry", options.spool, clock, contents=self._contents)
         schemas = {agent.schema.id: agent.schema for agent in agents} | dict(thinner.stats)
         self._publishers = (
-            Publisher(bus, self._notices, clock),
+            Publisher(bus, self._notices, clock, settled=self._due.set),
             Publisher(
                 bus,
                 self._frames,
                 clock,
                 schemas={name: encode_schema(schema) for name, schema in schemas.items()},
                 catch_up_ratio=options.catch_up_ratio,
+                settled=self._due.set,
             ),
         )
         self._inbox = CommandInbox(bus, {agent.loop_id for agent in agents}, self.counts)
@@ -88,8 +92,7 @@ class AgentRuntime:
         self._spool_notices()
         if not self._options.sync_s:
             self._sync()
-        if not self._threads:
-            self.pump()
+        self._hand_over()
 
     def poll_commands(self, timeout_s: float = 0.0) -> int:
         """Carry out what has arrived; how many commands were for agents here."""
@@ -99,10 +102,17 @@ class AgentRuntime:
             if agent is not None:
                 taken += 1
                 self._isolated(agent.agent_id, partial(agent.execute, command))
-        self._spool_notices()
-        if not self._threads:
-            self.pump()
+        if taken:
+            self._spool_notices()
+            self._hand_over()
         return taken
+
+    def _hand_over(self) -> None:
+        """Publish here, or by the thread that does it."""
+        if self._threads:
+            self._due.set()
+        else:
+            self.pump()
 
     def pump(self) -> None:
         """Publish what is spooled, as far as the bus takes it now; then see that it all fits."""
@@ -141,6 +151,7 @@ class AgentRuntime:
     def stop(self) -> None:
         """End the threads, publish what can be published, let go of the devices."""
         self._stopping.set()
+        self._due.set()
         for thread in self._threads:
             thread.join(_JOIN_S)
         self._threads.clear()
@@ -215,10 +226,15 @@ class AgentRuntime:
                 self._clock.wait(self._stopping, _REOPEN_S)
 
     def _run_publish(self) -> None:
-        while not self._clock.wait(self._stopping, _PUMP_PERIOD_S):
+        sync_s = self._options.sync_s
+        while not self._stopping.is_set():
+            now_s = self._clock.monotonic_s()
+            left_s = self._synced_s + sync_s - now_s if sync_s else _PUMP_S
+            self._clock.wait(self._due, min(left_s, _PUMP_S))
+            self._due.clear()
             self._isolated("publish", self.pump)
             now_s = self._clock.monotonic_s()
-            if now_s - self._synced_s >= self._options.sync_s > 0:
+            if now_s - self._synced_s >= sync_s > 0:
                 self._synced_s = now_s
                 self._isolated("sync", self._sync)
 

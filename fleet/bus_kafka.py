@@ -87,7 +87,7 @@ class KafkaBus:
                 group_id=group,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest" if start is Start.BEGINNING else "latest",
-                fetch_max_wait_ms=100,
+                fetch_max_wait_ms=round(self._options.fetch_wait_s * 1e3),
                 max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
                 allow_auto_create_topics=False,
             )

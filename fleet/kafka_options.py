@@ -49,6 +49,10 @@ class KafkaOptions:
     connect_timeout_s: float = 10.0
     delivery_timeout_s: float = 30.0
     linger_s: float = 0.005
+    fetch_wait_s: float = 0.1
+    """How long a broker may hold its answer to a reader for which there is nothing: what is
+    published ends the wait, while another choice of partitions waits for it. Longer costs less.
+    """
 
     def validate(self) -> None:
         """Raises ConfigurationError naming the setting that can not be used."""
@@ -58,7 +62,7 @@ class KafkaOptions:
                 raise ConfigurationError(f"kafka: {server!r} is not HOST:PORT")
         self._check_topics()
         self._check_log_in()
-        for name in ("connect_timeout_s", "delivery_timeout_s"):
+        for name in ("connect_timeout_s", "delivery_timeout_s", "fetch_wait_s"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"kafka: {name} is not above 0")
         self.version()

@@ -6,13 +6,13 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Final, Protocol
 
-import httpx
-
-from agent.transport import address, trusted
+from agent.transport import Endpoint
 from fleet.errors import ConfigurationError, DeviceError
 
 MAX_LINE_BYTES: Final = 2**20
@@ -172,29 +172,27 @@ class HttpLines(_Stream):
     """A stream of JSON lines at an address, connected again if it ends."""
 
     def __init__(self, url: str, *, silence_s: float = 10.0) -> None:
-        self._url = url
+        self._endpoint = Endpoint(url)
         self._silence_s = silence_s
         self._socket: socket.socket | None = None
-        super().__init__(address(url))
+        super().__init__(self._endpoint.name)
 
     def _pieces(self) -> Iterator[bytes]:
-        try:
-            with httpx.stream(
-                "GET",
-                self._url,
-                timeout=httpx.Timeout(self._silence_s),
-                trust_env=False,
-                verify=trusted(),
-            ) as response:
-                self._socket = response.extensions["network_stream"].get_extra_info("socket")
+        with closing(self._endpoint.connection(self._silence_s)) as connection:
+            try:
+                connection.connect()
+                self._socket = connection.sock
                 if self._stopping.is_set():
                     return
-                if response.status_code != httpx.codes.OK:
-                    raise DeviceError(f"{self.name}: HTTP {response.status_code}")
-                yield from response.iter_bytes()
-        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-            reason = str(error) or type(error).__name__
-            raise DeviceError(f"{self.name} does not answer: {reason}") from error
+                connection.request("GET", self._endpoint.whole, headers=self._endpoint.headers)
+                with connection.getresponse() as response:
+                    if response.status != HTTPStatus.OK:
+                        raise DeviceError(f"{self.name}: HTTP {response.status}")
+                    while piece := response.read1(65536):
+                        yield piece
+            except (OSError, HTTPException, ValueError) as error:
+                reason = str(error) or type(error).__name__
+                raise DeviceError(f"{self.name} does not answer: {reason}") from error
 
     def _interrupt(self) -> None:
         if self._socket is not None:

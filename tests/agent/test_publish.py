@@ -1,3 +1,4 @@
+import threading
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -76,3 +77,12 @@ def test_whatever_is_lost_on_the_way_each_arrives_once(
     assert sorted(map(int, bus.written)) == list(range(20))
     assert publisher.idle
     spool.close()
+
+
+def test_whoever_pumps_is_told_when_the_fate_of_a_message_is_known(tmp_path: Path) -> None:
+    bus, clock, told = SlowBus(), ManualClock(), threading.Event()
+    publisher = Publisher(bus, spooled(tmp_path, 1, clock), clock, settled=told.set)
+    publisher.pump()
+    assert not told.is_set()
+    bus.land()
+    assert told.is_set()
