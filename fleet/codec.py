@@ -10,8 +10,9 @@ message that is wrong anywhere.
 
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import groupby
 from typing import Annotated, Any, Final
 
@@ -93,24 +94,28 @@ def encode_message(
 ) -> bytes:
     """Frames that follow each other and have one form become one slab; their order is kept."""
     headers: list[SlabHeader] = []
-    blocks: list[Any] = []
+    parts: list[bytes] = []
     for _, run in groupby(frames, key=_form):
         together = list(run)
         headers.append(_header(together))
-        blocks += [_plain(frame.values, _FLOAT) for frame in together]
-        blocks += [_plain(frame.counters, _COUNT) for frame in together]
-    body = b"".join(blocks)
+        parts.append(_joined([frame.values for frame in together], _FLOAT))
+        parts.append(_joined([frame.counters for frame in together], _COUNT))
+    body_bytes = sum(map(len, parts))
+    if compression is not Compression.NONE:
+        parts = [_compress(b"".join(parts), compression)]
     envelope = _encoder.encode(
-        Envelope(loop=loop, compression=compression, body_bytes=len(body), slabs=tuple(headers))
+        Envelope(loop=loop, compression=compression, body_bytes=body_bytes, slabs=tuple(headers))
     )
-    head = _HEAD.pack(MAGIC, len(envelope)) + envelope
-    body = _compress(body, compression)
-    tail = _TAIL.pack(crc32c.crc32c(body, crc32c.crc32c(head)))
-    return b"".join((head, body, tail))
+    parts = [_HEAD.pack(MAGIC, len(envelope)) + envelope, *parts]
+    checksum = reduce(lambda sofar, part: crc32c.crc32c(part, sofar), parts, 0)
+    return b"".join((*parts, _TAIL.pack(checksum)))
 
 
-def _form(frame: Frame) -> tuple[str, int, tuple[int, ...], tuple[int, ...]]:
-    return frame.schema_id, frame.dt_ns, frame.values.shape, frame.counters.shape
+def _form(frame: Frame) -> tuple[object, ...]:
+    values, counters = frame.values, frame.counters
+    # The types too, so that one look at the first block of a run tells of all.
+    form = (values.shape, values.dtype, counters.shape, counters.dtype)
+    return frame.schema_id, frame.dt_ns, form
 
 
 def _header(frames: Sequence[Frame]) -> SlabHeader:
@@ -128,10 +133,12 @@ def _header(frames: Sequence[Frame]) -> SlabHeader:
     )
 
 
-def _plain(block: FloatBlock | CountBlock, wanted: np.dtype[Any]) -> FloatBlock | CountBlock:
-    if block.dtype == wanted and block.flags.c_contiguous:
-        return block
-    return np.ascontiguousarray(block, dtype=wanted)
+def _joined(blocks: Sequence[FloatBlock | CountBlock], wanted: np.dtype[Any]) -> bytes:
+    """Blocks of one shape and type, one after the other."""
+    if blocks[0].dtype == wanted:
+        with suppress(TypeError):  # one that is not contiguous
+            return b"".join(blocks)
+    return np.concatenate(blocks).astype(wanted).tobytes()
 
 
 def decode_message(data: bytes) -> Message:

@@ -1,6 +1,6 @@
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Final
@@ -165,8 +165,7 @@ class Frame:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Slab:
+class Slab(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Frames of one schema and one length, side by side, as a message carries them.
 
     `agents`, `epochs`, `seqs` and `t0_unix_ns` (int64) have one entry a frame; `values` is
@@ -208,7 +207,7 @@ class Slab:
     def take(self, rows: Sequence[int]) -> "Slab":
         """These frames alone, in this order."""
         chosen = np.asarray(rows, dtype=np.intp)
-        return replace(
+        return msgspec.structs.replace(
             self,
             agents=tuple(self.agents[row] for row in rows),
             epochs=self.epochs[chosen],

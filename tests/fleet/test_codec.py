@@ -1,4 +1,5 @@
 import struct
+from dataclasses import replace
 
 import crc32c
 import msgspec
@@ -143,3 +144,18 @@ def test_hostile_envelopes_are_refused(hostile: bytes) -> None:
 
 def test_the_hand_made_envelope_is_otherwise_right() -> None:
     assert decode_message(sealed(envelope(), b"\0" * 16)).frames[0].values.shape == (1, 2)
+
+
+def test_blocks_in_another_order_or_type_travel_as_the_same_numbers() -> None:
+    plain = make_frame(ticks=4)
+    fortran = replace(
+        plain, values=np.asfortranarray(plain.values), counters=np.asfortranarray(plain.counters)
+    )
+    swapped = replace(plain, values=plain.values.astype(">f4"), counters=plain.counters[::-1])
+    wide = replace(plain, values=plain.values.astype(np.float64))
+    sent = [plain, fortran, swapped, wide]
+    message = decode_message(encode_message("h1/loop01", sent))
+    assert [len(slab) for slab in message.slabs] == [2, 1, 1]
+    for frame, came in zip(sent, message.frames, strict=True):
+        np.testing.assert_array_equal(came.values, frame.values.astype(np.float32))
+        np.testing.assert_array_equal(came.counters, frame.counters)

@@ -9,6 +9,7 @@ from typing import Final
 
 import httpx
 import numpy as np
+from msgspec import structs
 
 from api.app import create_app
 from api.options import ApiOptions
@@ -118,7 +119,7 @@ def sealed(recorded: Recorded) -> list[tuple[Block, ...]]:
         share = GroupShare(group=0, frames=slice(0, 36), seats=slice(0, 36))
         for tick, slab in enumerate(slabs):
             at = np.full(len(slab), (BEGIN_S + tick) * NS_PER_S, np.int64)
-            window.add(replace(slab, t0_unix_ns=at), share, 0, tick)
+            window.add(structs.replace(slab, t0_unix_ns=at), share, 0, tick)
         blocks = window.seal("", 0, {}).blocks
         found.append(tuple(block for block in blocks if block.metric in METRICS))
     return found
