@@ -133,7 +133,7 @@ def _header(frames: Sequence[Frame]) -> SlabHeader:
     )
 
 
-def _joined(blocks: Sequence[FloatBlock | CountBlock], wanted: np.dtype[Any]) -> bytes:
+def _joined(blocks: Sequence[Any], wanted: np.dtype[Any]) -> bytes:
     """Blocks of one shape and type, one after the other."""
     if blocks[0].dtype == wanted:
         with suppress(TypeError):  # one that is not contiguous
