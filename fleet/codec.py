@@ -23,7 +23,7 @@ import numpy as np
 import zstandard
 
 from fleet.errors import MalformedMessageError
-from fleet.frame import MAX_COLUMNS, CountBlock, FloatBlock, Frame, Slab
+from fleet.frame import MAX_COLUMNS, Frame, Slab
 
 MAGIC: Final = b"ISO2"
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
