@@ -14,6 +14,7 @@ from emulator.power_minutes import PowerMinute
 from fleet.clock import ManualClock
 from fleet.topology import FleetMap, Generation, LoopKind, LoopPlan, mixed_datacenter
 from tests.emulator.devices.builders import HandHall, running_job
+from tests.support.components import require
 
 SLED = "h1/us01/r2/s07"
 HARDWARE = "neuron1/stats/hardware"
@@ -119,8 +120,9 @@ def test_an_idle_sled_has_metrics_of_its_host() -> None:
     assert "neuroncore_utilization_ratio" not in names
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_finds_no_error_in_the_metrics() -> None:
+    if shutil.which("promtool") is None:
+        require("promtool", "not on PATH; it comes with Prometheus")
     text = Bench().get("/metrics")
     done = subprocess.run(
         ["promtool", "check", "metrics"], input=text, capture_output=True, check=False
