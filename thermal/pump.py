@@ -15,12 +15,13 @@ class PumpCurve:
     """Head at full speed, H = shutoff - (shutoff - runout head) (Q / runout)^2.
 
     The shape follows the Vertiv XDU1350 record of the LBNL Buildings library (head at runout is
-    0.26 of shut-off); its 500 kPa scale disagrees with the vendor and is not used. Default: one
-    pump alone moves a 360 kW loop's 540 l/min against 180 kPa, so two are N+1 (estimate).
+    0.26 of shut-off); its 500 kPa scale disagrees with the vendor and is not used. Default
+    (estimate): two pumps move a 360 kW loop's 540 l/min against 180 kPa at 0.85 of their speed;
+    one left at that speed moves 63 % (the reference: 55..65 %), at full speed 75 %.
     """
 
-    shutoff_kpa: float = 287.0
-    runout_lpm: float = 760.0
+    shutoff_kpa: float = 467.0
+    runout_lpm: float = 400.0
     runout_head_ratio: float = 0.26
 
 
@@ -34,8 +35,10 @@ class PumpDrive:
     """Estimate: time constant of the coast-down after a trip."""
     minimum_ratio: float = 0.3
     """Estimate (30..45 %): slowest speed of a running pump."""
-    rated_w: float = 2_700.0
-    """Estimate: 540 l/min x 180 kPa at 60 % wire to water."""
+    rated_w: float = 2_200.0
+    """Estimate: 316 l/min x 251 kPa, the pump's best point, at 60 % wire to water."""
+    rated_flow_ratio: float = 0.79
+    """Estimate: flow of the best point over runout, near where two pumps share the design flow."""
     idle_share: float = 0.4
     """Estimate: power at no flow over rated power, at the same speed."""
 

@@ -38,10 +38,18 @@ def test_a_faster_pump_never_moves_less(one: float, other: float, beside: float)
     assert less <= more + 1e-3
 
 
-def test_one_pump_alone_carries_the_design_flow() -> None:
-    flow, head = operating_point(CURVE, (1.0, 0.0), SYSTEM)
+def test_two_pumps_move_the_design_flow_below_full_speed() -> None:
+    flow, head = operating_point(CURVE, (0.85, 0.85), SYSTEM)
     assert flow == pytest.approx(540.0, rel=0.01)
     assert head == pytest.approx(180.0, rel=0.02)
+
+
+def test_a_pump_left_alone_moves_the_share_that_the_reference_names() -> None:
+    both, _ = operating_point(CURVE, (0.85, 0.85), SYSTEM)
+    alone, _ = operating_point(CURVE, (0.85, 0.0), SYSTEM)
+    assert 0.55 <= alone / both <= 0.65
+    fastest, _ = operating_point(CURVE, (1.0, 0.0), SYSTEM)
+    assert fastest / both == pytest.approx(0.75, abs=0.02)
 
 
 def test_a_shut_system_stands_at_the_shutoff_head() -> None:

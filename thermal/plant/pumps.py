@@ -13,8 +13,6 @@ _TOLERANCE = 1e-9
 _MOST_STEPS = 60
 # Heads and coefficients beyond these count as none and as shut.
 _NO_HEAD_KPA = 1e-9
-# A single pump meets its rated flow at this part of runout (see PumpCurve).
-_RATED_FLOW_RATIO = 0.71
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +43,7 @@ class Pumps:
         self._coast_s = column(settings, "drive.coast_s")[:, None]
         self._minimum = column(settings, "drive.minimum_ratio")[:, None]
         self._rated_w = column(settings, "drive.rated_w")[:, None]
+        self._rated_lpm = column(settings, "drive.rated_flow_ratio")[:, None] * self._runout_lpm
         self._idle_share = column(settings, "drive.idle_share")[:, None]
 
     def next_speed(
@@ -101,7 +100,7 @@ class Pumps:
 
     def electric_w(self, speed_ratio: FloatArray, flow_lpm: FloatArray) -> FloatArray:
         """Wire power: cube of speed, straight in relative flow between idle and runout."""
-        rated_lpm = _RATED_FLOW_RATIO * self._runout_lpm * np.maximum(speed_ratio, 1e-6)
+        rated_lpm = self._rated_lpm * np.maximum(speed_ratio, 1e-6)
         relative = np.minimum(flow_lpm / rated_lpm, 1.4)
         share = self._idle_share + (1.0 - self._idle_share) * relative
         power: FloatArray = self._rated_w * speed_ratio**3 * share
