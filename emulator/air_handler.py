@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emulator import plant_parts
 from emulator.faults.columns import FaultColumns
 from emulator.skus import FleetSkus
 from thermal import facility
 from thermal.arrays import FloatArray
 from thermal.plant.air_row import AirFaults, AirRows, RowCommands
+from thermal.plant.air_settings import AirRowSettings
 from thermal.plant.settings import WeatherSettings
 from thermal.plant.state import Weather
 
@@ -35,14 +35,18 @@ class AirHandlers:
     """Rows of air-cooled hosts with their handlers; arrays are in the order of their fleet map."""
 
     def __init__(
-        self, skus: FleetSkus, rng: np.random.Generator, settings: AirHandlerSettings | None = None
+        self,
+        skus: FleetSkus,
+        rng: np.random.Generator,
+        row: AirRowSettings,
+        settings: AirHandlerSettings | None = None,
     ) -> None:
         self._settings = settings or AirHandlerSettings()
         fleet_map, kinds = skus.fleet_map, skus.sleds
         chip_w = np.add.reduceat(skus.chips.tdp_w, fleet_map.first_chip_of_sled)
         beside_w = kinds.cpu_w + kinds.nitro_w + kinds.switch_w
         self.rows = AirRows(
-            plant_parts.air_row(),
+            row,
             row_of_sled=fleet_map.loop_of_sled,
             sled_of_chip=fleet_map.sled_of_chip,
             chip_rated_w=skus.chips.tdp_w,

@@ -7,8 +7,7 @@ would hold it, so whatever came of it would be the mistake of its description.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emulator import plant_parts
-from emulator.plant_parts import ReturnLimits
+from emulator.plant_parts import PlantParts, ReturnLimits
 from emulator.runaway import check_runaway
 from emulator.skus import FleetSkus
 from emulator.weather import OutdoorAir
@@ -21,6 +20,14 @@ from thermal.facility import FacilitySettings
 from thermal.manifold import SystemCurve
 from thermal.plant.air_settings import AirRowSettings
 from thermal.plant.settings import PlantSettings
+
+
+class ImpossibleLoopError(ConfigurationError):
+    """A loop has more heat than it can carry; `loop` is its row."""
+
+    def __init__(self, loop: int, words: str) -> None:
+        super().__init__(words)
+        self.loop = loop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,30 +49,34 @@ def check_hall(
     skus: FleetSkus,
     plants: Sequence[PlantSettings],
     *,
+    parts: PlantParts,
     warmest: OutdoorAir,
 ) -> None:
-    """ConfigurationError for the first loop that can not carry its heat in the `warmest` air, and
-    for chips whose leakage could run away.
+    """ImpossibleLoopError for the first loop that can not carry its heat in the `warmest` air,
+    ConfigurationError for chips whose leakage could run away.
     """
-    check_runaway(skus, plants)
-    limits = plant_parts.return_limits()
+    check_runaway(skus, plants, parts.air_row())
+    limits = parts.return_limits()
     air = {"dry_bulb_c": warmest.dry_bulb_c, "wet_bulb_c": warmest.wet_bulb_c}
     board_w = skus.sleds.cpu_w + skus.sleds.nitro_w + skus.sleds.switch_w
     for loop, kind in enumerate(fleet_map.kind_of_loop):
         chips, sleds = fleet_map.chips_in_loop(loop), fleet_map.sleds_in_loop(loop)
         chip_w, other_w = float(skus.chips.tdp_w[chips].sum()), board_w[sleds]
         if kind is LoopKind.AIR:
-            row, heat_w = plant_parts.air_row(), chip_w + float(other_w.sum())
+            row, heat_w = parts.air_row(), chip_w + float(other_w.sum())
             capacity = air_row(row, limits, handler_share=heat_w / row.handler_w, **air)
         else:
             heat_w = chip_w + float(skus.sleds.other_liquid_ratio[sleds] @ other_w)
             if kind is LoopKind.LIQUID_TO_LIQUID:
                 capacity = liquid_to_liquid(plants[loop], limits, **air)
             else:
-                cooler = plant_parts.in_row().coil.scaled(plants[loop].in_row_share)
-                hall_c = plant_parts.hall().air_c
+                cooler = parts.in_row().coil.scaled(plants[loop].in_row_share)
+                hall_c = parts.hall().air_c
                 capacity = liquid_to_air(plants[loop], cooler, limits, hall_air_c=hall_c)
-        refuse_impossible(fleet_map.loop_ids[loop], heat_w, capacity)
+        try:
+            refuse_impossible(fleet_map.loop_ids[loop], heat_w, capacity)
+        except ConfigurationError as error:
+            raise ImpossibleLoopError(loop, str(error)) from None
 
 
 def liquid_to_liquid(

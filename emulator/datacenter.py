@@ -7,7 +7,6 @@ from itertools import count
 import numpy as np
 import structlog
 
-from emulator import plant_parts
 from emulator.breakdowns import Breakdowns
 from emulator.capacity import check_hall
 from emulator.cdu import FANS, CduSettings, Firmware
@@ -17,7 +16,7 @@ from emulator.faults.book import FaultBook
 from emulator.faults.fault import Fault
 from emulator.faults.kinds import FaultKind
 from emulator.faults.reach import cdus_as_reached, sleds_as_reached
-from emulator.hall_cooling import HallCooling, check_cooling
+from emulator.hall_cooling import HallCooling
 from emulator.hbm.memory import chip_memory
 from emulator.hbm.model import HbmModel
 from emulator.hbm.upkeep import MemoryUpkeep
@@ -39,6 +38,7 @@ from emulator.workload import ProductRecord, WorkloadEngine
 from fleet.clock import Clock
 from fleet.topology import FleetMap, LoopKind
 from thermal.arrays import FloatArray
+from thermal.plant.settings import PlantSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -79,13 +79,12 @@ class World:
         self._sensors: Sensors = sensors if sensors is not None else FleetSensors(sensor_rng)
         self._panel = Panel(fleet_map, self._sensors, self.skus)
         self._weather = _weather_source(options, rng.spawn(1)[0])
-        check_cooling(fleet_map)
-        plants = plant_parts.liquid_loops(fleet_map, self.skus, options.rejection)
-        check_hall(fleet_map, self.skus, plants, warmest=self._weather.warmest())
+        self._hall = options.plant.hall()
         self.loops = HallCooling(
             self.skus,
             plant_rng,
-            settings=plants,
+            settings=_plants(options, self.skus, self._weather),
+            air_row=options.plant.air_row(),
             longest_step_s=options.longest_plant_step_s,
             firmware=firmware,
         )
@@ -196,7 +195,7 @@ class World:
     def _cool(self, dt_s: float) -> None:
         self._sled_power = self._draw_sleds()
         self.outdoor = self._weather.at(self.now_s)
-        self.loops.expose(hall_weather(plant_parts.hall(), self.outdoor))
+        self.loops.expose(hall_weather(self._hall, self.outdoor))
         self.loops.step(
             dt_s,
             chip_power_w=self.chips.power_w,
@@ -323,6 +322,15 @@ def _serving(
         block_tokens=options.kv_block_tokens,
     )
     return Serving(skus.fleet_map, skus, limits, _arrivals_source(options, rng), fabric)
+
+
+def _plants(
+    options: EmulatorOptions, skus: FleetSkus, weather: WeatherTable
+) -> list[PlantSettings]:
+    """Of each loop; ConfigurationError for what can not be cooled."""
+    plants = options.plant.liquid_loops(skus.fleet_map, skus, options.rejection)
+    check_hall(skus.fleet_map, skus, plants, parts=options.plant, warmest=weather.warmest())
+    return plants
 
 
 def _weather_source(options: EmulatorOptions, rng: np.random.Generator) -> WeatherTable:

@@ -29,6 +29,7 @@ from emulator.devices.over_http import (
 from emulator.faults.catalogue import usual_course
 from emulator.faults.fault import Fault
 from emulator.faults.kinds import CourseKind, FaultKind
+from emulator.hall_metrics import CONTENT_TYPE, HallMetrics
 from fleet.errors import ConfigurationError, UnknownIdError
 from fleet.topology import Cooling, FleetMap
 
@@ -59,7 +60,7 @@ _load_decoder: Final = msgspec.json.Decoder(_LoadBody)
 
 
 class EmulatorApp:
-    """ASGI app: `/devices...`, `/faults`, `/load`, `/livez`."""
+    """ASGI app: `/devices...`, `/faults`, `/load`, `/metrics`, `/livez`."""
 
     def __init__(
         self,
@@ -71,10 +72,12 @@ class EmulatorApp:
         self._world = world
         self._alive = alive
         self._devices = DeviceApp(devices)
+        self._metrics = HallMetrics(world)
         self._listing = _json({**_listing(world.fleet_map), "modbus": modbus})
         self._routes: dict[str, dict[str, Callable[[bytes], Answer]]] = {
             "/devices": {"GET": lambda _: self._listing},
             "/livez": {"GET": self._livez},
+            "/metrics": {"GET": self._exposition},
             "/load": {"GET": self._load, "PUT": self._set_load},
             "/faults": {"GET": self._faults, "POST": self._inject},
         }
@@ -115,6 +118,9 @@ class EmulatorApp:
         if self._alive():
             return _json({"status": "ok", "emulated_s": round(self._world.now_s, 3)})
         return problem(503, "World stands still", "the thread that steps the world has ended")
+
+    def _exposition(self, _body: bytes) -> Answer:
+        return Answer(status=200, body=self._metrics.render(), content_type=CONTENT_TYPE)
 
     def _load(self, _body: bytes) -> Answer:
         return _json({"load_ratio": self._world.load_ratio})

@@ -14,9 +14,9 @@ from emulator.loops import CoolingLoops
 from emulator.readings import CduReadings, CduRequests
 from emulator.sensing import CduFirmware
 from emulator.skus import FleetSkus
-from fleet.errors import ConfigurationError
 from fleet.topology import Cooling, Datacenter, FleetMap, LoopKind
 from thermal.arrays import BoolArray, FloatArray
+from thermal.plant.air_settings import AirRowSettings
 from thermal.plant.settings import PlantSettings
 from thermal.plant.state import Weather
 
@@ -47,6 +47,7 @@ class HallCooling:
         rng: np.random.Generator,
         *,
         settings: Sequence[PlantSettings],
+        air_row: AirRowSettings,
         longest_step_s: float,
         firmware: Callable[[LoopKind, int], CduFirmware],
     ) -> None:
@@ -54,20 +55,21 @@ class HallCooling:
         self._map = skus.fleet_map
         self._of = {kind: _Part(self._map, kind) for kind in Cooling}
         liquid, air = self._of[Cooling.LIQUID], self._of[Cooling.AIR]
-        assert liquid.fleet_map is not None, "see check_cooling"
-        self.coolant = CoolingLoops(
-            FleetSkus(liquid.fleet_map),
-            rng,
-            settings=[settings[row] for row in self._map.loops_cooled_by(Cooling.LIQUID)],
-            longest_step_s=longest_step_s,
-            firmware=firmware,
-        )
+        self.coolant: CoolingLoops | None = None
+        if liquid.fleet_map is not None:
+            self.coolant = CoolingLoops(
+                FleetSkus(liquid.fleet_map),
+                rng,
+                settings=[settings[row] for row in self._map.loops_cooled_by(Cooling.LIQUID)],
+                longest_step_s=longest_step_s,
+                firmware=firmware,
+            )
         self._air: AirHandlers | None = None
         if air.fleet_map is not None:
             [air_rng] = rng.spawn(1)
-            self._air = AirHandlers(FleetSkus(air.fleet_map), air_rng)
-        self.pumps = self.coolant.pumps
-        coolant = iter(self.coolant.requests)
+            self._air = AirHandlers(FleetSkus(air.fleet_map), air_rng, air_row)
+        self.pumps = settings[0].pumps
+        coolant = iter(self.coolant.requests if self.coolant else ())
         self.requests = [
             next(coolant) if kind.cooling is Cooling.LIQUID else CduRequests()
             for kind in self._map.kind_of_loop
@@ -76,19 +78,20 @@ class HallCooling:
 
     def expose(self, weather: Weather) -> None:
         """Set the outdoor and hall air; rows have chilled water and a cold aisle of their own."""
-        self.coolant.expose(weather)
-        if self._air is not None:
-            self._air.expose(weather)
+        for part in (self.coolant, self._air):
+            if part is not None:
+                part.expose(weather)
 
     def break_parts(self, broken: FaultColumns) -> None:
         """Set the faults of every loop and row to exactly what is in force."""
         if broken is self._broken:
             return
         self._broken = broken
-        if self._air is None:
-            self.coolant.break_parts(broken)
-        else:
-            self.coolant.break_parts(self._of[Cooling.LIQUID].faults(broken))
+        if self.coolant is not None:
+            whole = self._air is None
+            own = broken if whole else self._of[Cooling.LIQUID].faults(broken)
+            self.coolant.break_parts(own)
+        if self._air is not None:
             self._air.break_parts(self._of[Cooling.AIR].faults(broken))
 
     def step(
@@ -110,6 +113,8 @@ class HallCooling:
             chip_power_w = chip_power_w[liquid.chips]
             sled_other_liquid_w = sled_other_liquid_w[liquid.sleds]
             sensed = [seen for seen, own in zip(sensed, liquid.loops, strict=True) if own]
+        if self.coolant is None:
+            return
         self.coolant.step(
             dt_s,
             chip_power_w=chip_power_w,
@@ -120,7 +125,7 @@ class HallCooling:
 
     def column(self, name: str) -> FloatArray:
         """A state of every chip, sled or pump, loop after loop."""
-        coolant = self.coolant.column(name)
+        coolant = self.coolant.column(name) if self.coolant else np.zeros(0)
         if self._air is None:
             return coolant
         liquid = self._of[Cooling.LIQUID]
@@ -130,7 +135,7 @@ class HallCooling:
 
     def scalars(self, name: str) -> FloatArray:
         """A state of every loop and row."""
-        coolant = self.coolant.scalars(name)
+        coolant = self.coolant.scalars(name) if self.coolant else np.zeros(0)
         if self._air is None:
             return coolant
         air = self._of_air(_AIR_SCALARS.get(name))
@@ -153,12 +158,12 @@ class HallCooling:
 
     def leak_lpm(self) -> FloatArray:
         """[sleds] leaks in force, where no valve isolates them."""
-        leaks = self.coolant.leak_lpm()
+        leaks = self.coolant.leak_lpm() if self.coolant else np.zeros(0)
         return _merged(self._of[Cooling.LIQUID].sleds, leaks, 0.0) if self._air else leaks
 
     def pump_tripped(self, loop: int) -> Sequence[bool]:
         liquid = self._of[Cooling.LIQUID].loops
-        if not liquid[loop]:
+        if self.coolant is None or not liquid[loop]:
             return (False,) * self.pumps
         return self.coolant.pump_tripped(int(liquid[:loop].sum()))
 
@@ -196,9 +201,3 @@ def _merged(own: NDArray[np.bool_], inner: FloatArray, default: FloatArray | flo
     whole[own] = inner
     whole[~own] = default
     return whole
-
-
-def check_cooling(fleet_map: FleetMap) -> None:
-    """ConfigurationError for what the models can not cool yet."""
-    if not fleet_map.loops_cooled_by(Cooling.LIQUID):
-        raise ConfigurationError("the hall needs at least one loop with coolant")

@@ -8,6 +8,7 @@ from pathlib import Path
 from emulator.breakdowns import BreakdownSettings
 from emulator.hbm.registers import Overflow
 from emulator.hbm.settings import HbmSettings, published_rates
+from emulator.plant_parts import PlantParts
 from emulator.serving.report import PriceSettings
 from emulator.weather import ClimateSettings
 from emulator.workload.options import ProductOptions
@@ -33,6 +34,8 @@ class EmulatorOptions:
     """Of the generator."""
     rejection: HeatRejection = HeatRejection.TOWER
     """What cools the facility water of liquid-cooled loops."""
+    plant: PlantParts = field(default_factory=PlantParts)
+    """Figures of loops, rows and hall; as described in `emulator/plant_parts/` unless changed."""
     load_ratio: float = 0.5
     """Arrivals, of the capacity of the replicas that run."""
     emulated_peak_flop_per_s: float = 50e6

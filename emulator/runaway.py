@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 
-from emulator import plant_parts
 from emulator.chip import leakage_w
 from emulator.skus import FleetSkus
 from fleet.errors import ConfigurationError
@@ -13,6 +12,7 @@ from fleet.topology import Cooling
 from thermal import cold_plate
 from thermal.arrays import FloatArray
 from thermal.coolant import w_per_k_per_lpm
+from thermal.plant.air_settings import AirRowSettings
 from thermal.plant.settings import PlantSettings
 
 MOST_GAIN: Final = 0.3
@@ -20,11 +20,11 @@ MOST_GAIN: Final = 0.3
 _WARM_C: Final = 40.0
 
 
-def check_runaway(skus: FleetSkus, plants: Sequence[PlantSettings]) -> None:
+def check_runaway(skus: FleetSkus, plants: Sequence[PlantSettings], row: AirRowSettings) -> None:
     """ConfigurationError with the numbers when the worst chip leaks too steeply at its trip."""
     chips, fleet_map = skus.chips, skus.fleet_map
     steepness_w_per_k = chips.leakage_per_k * leakage_w(chips, chips.trip_c)
-    k_per_w = _junction_to_inlet_k_per_w(skus, plants)
+    k_per_w = _junction_to_inlet_k_per_w(skus, plants, row)
     gain = steepness_w_per_k * k_per_w
     worst = int(np.argmax(gain))
     if gain[worst] >= MOST_GAIN:
@@ -36,9 +36,11 @@ def check_runaway(skus: FleetSkus, plants: Sequence[PlantSettings]) -> None:
         )
 
 
-def _junction_to_inlet_k_per_w(skus: FleetSkus, plants: Sequence[PlantSettings]) -> FloatArray:
+def _junction_to_inlet_k_per_w(
+    skus: FleetSkus, plants: Sequence[PlantSettings], row: AirRowSettings
+) -> FloatArray:
     """[chips] at the design flow of coolant, or at rated power and full fans of its server."""
-    fleet_map, row = skus.fleet_map, plant_parts.air_row()
+    fleet_map = skus.fleet_map
     rise_k = row.sink.case_rise_k + row.sink.sink_rise_k + 0.5 * row.server.air_rise_k
     by_air = rise_k / skus.chips.tdp_w
     of_loop = np.array([_plate_k_per_w(plant) for plant in plants])[fleet_map.loop_of_chip]

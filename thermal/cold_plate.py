@@ -18,14 +18,16 @@ class ColdPlateSettings:
 
     resistance_k_per_w: float = 0.0167
     """Plate to mean fluid above the knee; 0.0166..0.0175 over the table."""
-    knee_lpm: float = 0.53
+    knee_lpm: float = 0.49
     """The table has one point below: at 0.4 l/min the resistance is 1.2 times that above."""
-    low_flow_exponent: float = 0.65
-    """Estimate: growth of the film resistance below the knee. Any exponent meets that one point
-    with a knee of its own; this one also meets the reference times of a total loss of flow within
-    20 % (0.35 misses them by 28 %, 0.8 by 21 %)."""
-    stagnant_lpm: float = 0.015
-    """Estimate: below 1 % of the design flow, conduction through still coolant ends the growth."""
+    low_flow_exponent: float = 0.9
+    """Estimate: below the knee heat leaves the channels hardly faster than the flow carries it.
+    Any exponent meets that one point with a knee of its own; this one, the flow below and the heat
+    stored in plate and coolant (`ChipSettings`) are one fit to the reference's two tables of a
+    total loss of flow: with full load left on, and with load shed."""
+    stagnant_lpm: float = 0.08
+    """Estimate: below 5 % of the design flow, buoyancy and conduction between channels and plena
+    end the growth."""
 
 
 def resistance_k_per_w(flow_lpm: FloatArray, settings: ColdPlateSettings) -> FloatArray:

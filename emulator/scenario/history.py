@@ -1,12 +1,13 @@
 """What a run was like, step by step: the series that a report draws."""
 
-from collections.abc import Mapping
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from emulator.datacenter import World
+from emulator.serving.request import COLUMNS
 from thermal.arrays import FloatArray
 
 JUNCTION_PERCENTILES: Final = (50, 99, 100)
@@ -18,6 +19,11 @@ _LOOP_SERIES: Final = (
     "valve_ratio",
     "heat_removed_w",
 )
+SERVING_PERCENTILES: Final = (50, 99)
+_LATENCIES: Final = {name: COLUMNS[f"{name}_s"] for name in ("ttft", "tpot", "queue")}
+_WINDOW_S: Final = 60.0
+_NONE_ANSWERED: Final = np.zeros((0, len(COLUMNS)))
+_NOTHING: Final = np.full(len(SERVING_PERCENTILES), np.nan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,8 @@ class History:
         self.throttled_chip_s = 0.0
         self.energy_j = 0.0
         """Of the chips."""
+        self._plant_j = 0.0
+        self._answered: deque[tuple[float, FloatArray]] = deque()
 
     def look(self, world: World, dt_s: float) -> None:
         junction_c = world.loops.column("junction_c")
@@ -53,8 +61,7 @@ class History:
             self._add(name, world.loops.scalars(name).tolist())
         pumps = world.loops.column("pump_speed_ratio").reshape(-1, world.loops.pumps)
         self._add("pump_speed_ratio", pumps.mean(axis=1).tolist())
-        for name, value in _latencies(world).items():
-            self._add(name, value)
+        self._look_at_serving(world, dt_s)
         self._look_at_faults(world)
         self.hottest_c = max(self.hottest_c, float(junction_c.max()))
         self.energy_j += power_w * dt_s
@@ -73,6 +80,23 @@ class History:
     def _add(self, name: str, value: Any) -> None:
         self._rows.setdefault(name, []).append(value)
 
+    def _look_at_serving(self, world: World, dt_s: float) -> None:
+        """What was answered in the last minute, by all models together."""
+        answered = [world.serving.answered_rows(model) for model in world.serving.models]
+        self._answered.append((world.now_s, np.concatenate([_NONE_ANSWERED, *answered])))
+        while self._answered[0][0] <= world.now_s - _WINDOW_S:
+            self._answered.popleft()
+        rows = np.concatenate([each for _, each in self._answered])
+        for name, column in _LATENCIES.items():
+            found = np.percentile(rows[:, column], SERVING_PERCENTILES) if len(rows) else _NOTHING
+            self._add(name, found)
+        span_s = len(self._answered) * dt_s
+        self._add("tokens_per_s", rows[:, COLUMNS["output_tokens"]].sum() / span_s)
+        self._add("queued", world.serving.queued)
+        plant_j = world.serving_report().spent.plant_j
+        self._add("plant_power_w", (plant_j - self._plant_j) / dt_s)
+        self._plant_j = plant_j
+
     def _look_at_faults(self, world: World) -> None:
         there = {(fault.kind.value, fault.place) for fault, _ in world.severities()}
         for key in self._open.keys() - there:
@@ -83,15 +107,3 @@ class History:
 
 def _span(key: tuple[str, str], start_s: float, end_s: float) -> FaultSpan:
     return FaultSpan(kind=key[0], place=key[1], start_s=start_s, end_s=end_s)
-
-
-def _latencies(world: World) -> Mapping[str, float]:
-    """The worst job's percentiles over the last minute; NaN while nothing is served."""
-    worst = dict.fromkeys(("ttft_p50_s", "ttft_p99_s", "tpot_p50_s", "tpot_p99_s"), np.nan)
-    for row in range(world.fleet_map.sleds):
-        for job in world.sled_readings(row).jobs:
-            if job.ttft_s is None or job.tpot_s is None:
-                continue
-            found = dict(zip(worst, (*job.ttft_s, *job.tpot_s), strict=True))
-            worst = {name: float(np.fmax(worst[name], found[name])) for name in worst}
-    return worst

@@ -10,6 +10,7 @@ from emulator.faults.course import Course
 from emulator.faults.kinds import CourseKind, FaultKind
 from emulator.models import SERVED
 from emulator.scenario.document import read_document
+from emulator.scenario.read_plant import read_plant
 from emulator.scenario.scenario import (
     FaultPlan,
     JobPlan,
@@ -39,6 +40,7 @@ _OPTIONS: Final[Mapping[str, tuple[float, float, str]]] = {
     "longest_plant_step_s": (0.01, 1.0, "s"),
 }
 """Options of the emulator that a scenario may set, with span and unit."""
+_TRACE_SPEED: Final = (0.001, 1_000.0, "of the trace's own time")
 _CLIMATE: Final[Mapping[str, tuple[float, float, str]]] = {
     "mean_c": (-40.0, 45.0, "C"),
     "season_k": (0.0, 40.0, "K"),
@@ -55,16 +57,17 @@ def read_scenario(file: Path) -> Scenario:
     top = Section(file, "", read_document(file))
     duration_s = top.number("duration_s", 1.0, LONGEST_S, "s")
     load = top.section("load")
+    datacenter, loops_at = _datacenter(top.section("datacenter"))
     scenario = Scenario(
         file=file,
         name=top.text("name", file.stem),
         description=top.text("description"),
         seed=top.count("seed", 0, 2**31 - 1, 0),
         duration_s=duration_s,
-        datacenter=_datacenter(top.section("datacenter")),
+        datacenter=datacenter,
+        loops_at=loops_at,
         load=_load(load),
-        options=_options(top),
-        trace=load.file_at("trace"),
+        options=_options(top) | _trace(load),
         jobs=tuple(plan for section in top.sections("jobs") for plan in _jobs(section)),
         faults=tuple(_fault(section) for section in top.sections("faults")),
         recording=_recording(top.section("recording")),
@@ -80,7 +83,22 @@ def _options(top: Section) -> dict[str, Any]:
     section.end()
     given["step_s"] = top.number("step_s", 0.05, 5.0, "s", 1.0)
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    rejection, plant = read_plant(top.section("plant"))
+    options |= {"rejection": rejection, "plant": plant}
     return options | _weather(top.section("weather"))
+
+
+def _trace(load: Section) -> dict[str, Any]:
+    """Recorded requests: a loop of them at the wanted load, or each once at its own time."""
+    trace = load.file_at("trace")
+    speed = load.number_or_none("trace_speed", *_TRACE_SPEED)
+    if speed is None:
+        return {"trace": trace}
+    if trace is None:
+        raise load.error("trace_speed", "give a trace, or ratio or points")
+    if "ratio" in load or "points" in load:
+        raise load.error("trace_speed", "the trace has its own load: no ratio and no points")
+    return {"trace": trace, "replay": True, "replay_speed_ratio": speed}
 
 
 def _weather(section: Section) -> dict[str, Any]:
@@ -94,12 +112,14 @@ def _weather(section: Section) -> dict[str, Any]:
     return {"weather": file, "climate": replace(ClimateSettings(), **changed)}
 
 
-def _datacenter(section: Section) -> Datacenter:
+def _datacenter(section: Section) -> tuple[Datacenter, tuple[int, ...]]:
+    """The hall, and the line of each of its loops."""
     hall = section.text("hall", "h1")
-    plans = [plan for loop in section.sections("loops") for plan in _loops(loop)]
+    described = [(loop.line, plan) for loop in section.sections("loops") for plan in _loops(loop)]
     section.end()
     try:
-        return mixed_datacenter(plans, hall=hall)
+        hall_of_plans = mixed_datacenter([plan for _, plan in described], hall=hall)
+        return hall_of_plans, tuple(line for line, _ in described)
     except ConfigurationError as error:
         raise section.error("loops", str(error)) from None
 

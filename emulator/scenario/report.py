@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from emulator.scenario.history import JUNCTION_PERCENTILES, FaultSpan
+from emulator.scenario.history import JUNCTION_PERCENTILES, SERVING_PERCENTILES, FaultSpan
 from emulator.scenario.run import ScenarioRun
 from emulator.scenario.summary import summary
 from fleet.errors import ConfigurationError
@@ -48,6 +48,7 @@ def _load(axes: Any, run: ScenarioRun) -> None:
 
 def _power(axes: Any, run: ScenarioRun) -> None:
     axes.plot(_minutes(run), run.history.series("chip_power_w") / 1e3, label="chips")
+    axes.plot(_minutes(run), run.history.series("plant_power_w") / 1e3, label="whole plant")
     removed_w = np.nansum(np.atleast_2d(run.history.series("heat_removed_w")), axis=1)
     axes.plot(_minutes(run), removed_w / 1e3, label="into facility water")
     axes.set_ylabel("kW")
@@ -87,15 +88,20 @@ def _actuators(axes: Any, run: ScenarioRun) -> None:
     axes.set_ylim(0.0, 1.05)
 
 
-def _serving(axes: Any, run: ScenarioRun) -> None:
-    for name, label in (
-        ("ttft_p50_s", "first token, p50"),
-        ("ttft_p99_s", "first token, p99"),
-        ("tpot_p99_s", "next token, p99"),
-    ):
-        axes.plot(_minutes(run), run.history.series(name) * 1e3, label=label)
-    axes.set_ylabel("worst job, ms")
+def _latency(axes: Any, run: ScenarioRun) -> None:
+    for name, label in (("ttft", "first token"), ("tpot", "next token"), ("queue", "queue")):
+        values = run.history.series(name) * 1e3
+        for column, percentile in enumerate(SERVING_PERCENTILES):
+            axes.plot(_minutes(run), values[:, column], label=f"{label}, p{percentile}")
+    axes.set_ylabel("last minute, ms")
     axes.set_yscale("log", nonpositive="mask")
+
+
+def _tokens(axes: Any, run: ScenarioRun) -> None:
+    axes.plot(_minutes(run), run.history.series("tokens_per_s"), label="tokens a second")
+    axes.plot(_minutes(run), run.history.series("queued"), label="requests in the hall")
+    axes.set_ylabel("last minute")
+    axes.set_ylim(bottom=0.0)
 
 
 Panel = tuple[str, Callable[[Any, ScenarioRun], None]]
@@ -108,7 +114,8 @@ PANELS: Final[Sequence[Panel]] = (
     ("Coolant", _coolant),
     ("Flow", _flow),
     ("Valve and pumps", _actuators),
-    ("Serving", _serving),
+    ("Latency", _latency),
+    ("Throughput", _tokens),
 )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emulator.capacity import ImpossibleLoopError
 from emulator.datacenter import World
 from emulator.options import EmulatorOptions
 from emulator.scenario.history import History
@@ -39,6 +40,9 @@ class ScenarioRun:
         self.options = _options(scenario, self.seed)
         try:
             self.world = World(self.options, fleet_map, world_rng, self.clock)
+        except ImpossibleLoopError as error:
+            line = scenario.loops_at[error.loop]
+            raise ConfigurationError(f"{scenario.file}:{line}: {error}") from None
         except IsothermError as error:
             raise ConfigurationError(f"{scenario.file}: {error}") from None
         pumps = self.world.loops.pumps
@@ -88,7 +92,6 @@ class ScenarioRun:
 def _options(scenario: Scenario, seed: int) -> EmulatorOptions:
     options = EmulatorOptions(
         seed=seed,
-        trace=scenario.trace,
         load_ratio=scenario.load.ratio_at(0.0),
         real_time=False,
     )

@@ -87,10 +87,11 @@ class Scenario:
     seed: int
     duration_s: float
     datacenter: Datacenter
+    loops_at: tuple[int, ...]
+    """Line of each loop, for messages."""
     load: LoadCourse
     options: Mapping[str, Any]
     """Fields of `EmulatorOptions` that differ from their defaults."""
-    trace: Path | None
     jobs: tuple[JobPlan, ...]
     faults: tuple[FaultPlan, ...]
     recording: Recording

@@ -99,7 +99,15 @@ class ServingReport:
     @property
     def usd_per_million_tokens(self) -> float:
         """Of output, with the energy of the whole plant; NaN before the first."""
-        energy = self.spent.plant_j / _J_PER_KWH * self.prices.usd_per_kwh
+        return self._usd_per_million_tokens(self.spent.plant_j)
+
+    @property
+    def chip_usd_per_million_tokens(self) -> float:
+        """The same with the energy of the chips alone."""
+        return self._usd_per_million_tokens(self.spent.chip_j)
+
+    def _usd_per_million_tokens(self, energy_j: float) -> float:
+        energy = energy_j / _J_PER_KWH * self.prices.usd_per_kwh
         chips = self.spent.chip_s / _S_PER_H * self.prices.usd_per_chip_hour
         return _ratio((energy + chips) * _MILLION, self.output_tokens)
 

@@ -189,7 +189,7 @@ class Serving:
     ) -> ServingReport:
         """Of one model, or of all. Energy and chip time are those of the whole hall."""
         tally, unfinished = Tally(), 0
-        for name, service in self._services.items():
+        for name, service in list(self._services.items()):  # others ask while the world steps
             if model in (None, name):
                 tally.take(service.tally)
                 unfinished += service.unfinished

@@ -102,9 +102,18 @@ def test_a_fault_strikes_the_place_that_is_named() -> None:
     assert int(np.argmax(warmer_k)) == hall.world.fleet_map.chip("h1/us04/r1/s01/c1")
 
 
-def test_a_hall_without_coolant_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="at least one loop with coolant"):
-        hall_of(mixed_datacenter([HOSTS]))
+def test_a_hall_may_be_cooled_by_air_alone() -> None:
+    hall = hall_of(mixed_datacenter([HOSTS]))
+    hall.run(30)
+    world = hall.world
+    junction_c = world.loops.column("junction_c")
+    assert junction_c.shape == (world.fleet_map.chips,)
+    assert ((junction_c > 25.0) & (junction_c < 90.0)).all()
+    assert np.isnan(world.loops.column("pump_power_w")).all()
+    assert np.isnan(world.loops.scalars("secondary_flow_lpm")).all()
+    assert not world.loops.leak_lpm().any()
+    assert np.isnan(world.cdu_readings(0).secondary_flow_lpm)
+    assert world.serving_report().spent.plant_j > world.serving_report().spent.chip_j
 
 
 def test_a_wafer_is_cooled_by_all_its_plates() -> None:

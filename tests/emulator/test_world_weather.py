@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emulator import plant_parts
 from emulator.capacity import check_hall
 from emulator.datacenter import World
 from emulator.options import EmulatorOptions
+from emulator.plant_parts import PlantParts
 from emulator.skus import FleetSkus
 from emulator.weather import OutdoorAir, hall_weather
 from fleet.clock import ManualClock
@@ -18,6 +18,7 @@ from fleet.topology import FleetMap, trn3_datacenter
 from thermal.facility import HeatRejection
 from thermal.humidity import dew_point_c
 
+PARTS = PlantParts()
 FLEET = FleetMap(trn3_datacenter(ultraservers=1))
 
 
@@ -60,7 +61,7 @@ def test_the_halls_dew_point_follows_the_air_outside_within_its_band(
     outdoor_c: float, hall_c: float
 ) -> None:
     outdoor = OutdoorAir(dry_bulb_c=30.0, wet_bulb_c=25.0, dew_point_c=outdoor_c)
-    inside = hall_weather(plant_parts.hall(), outdoor)
+    inside = hall_weather(PARTS.hall(), outdoor)
     assert dew_point_c(inside.hall_air_c, inside.hall_humidity_ratio) == pytest.approx(hall_c)
 
 
@@ -80,11 +81,12 @@ def test_a_hall_under_water_too_warm_is_refused_with_the_numbers(tmp_path: Path)
 
 def test_loops_too_small_for_their_chips_are_refused() -> None:
     skus = FleetSkus(FLEET)
-    plants = plant_parts.liquid_loops(FLEET, skus, HeatRejection.TOWER)
+    plants = PARTS.liquid_loops(FLEET, skus, HeatRejection.TOWER)
     warmest = OutdoorAir(dry_bulb_c=34.0, wet_bulb_c=26.0, dew_point_c=20.0)
-    check_hall(FLEET, skus, plants, warmest=warmest)
+    check_hall(FLEET, skus, plants, parts=PARTS, warmest=warmest)
+    small = [plant.scaled(0.2) for plant in plants]
     with pytest.raises(ConfigurationError, match="or a larger loop"):
-        check_hall(FLEET, skus, [plant.scaled(0.2) for plant in plants], warmest=warmest)
+        check_hall(FLEET, skus, small, parts=PARTS, warmest=warmest)
 
 
 def test_weather_that_is_not_there_is_named(tmp_path: Path) -> None:

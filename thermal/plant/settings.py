@@ -25,10 +25,12 @@ class ChipSettings:
     junction_to_case_k_per_w: float = 0.012
     """8..20 K/kW by package and interface."""
     junction_j_per_k: float = 70.0
-    plate_j_per_k: float = 200.0
-    """0.5 kg of copper."""
-    coolant_j_per_k: float = 100.0
-    """25 ml in the plate."""
+    plate_j_per_k: float = 140.0
+    """0.36 kg of copper."""
+    coolant_j_per_k: float = 300.0
+    """75 ml in plate, plena and its own hoses; the trays of a Vera Rubin rack hold 14 l for 72
+    packages, CPUs and the rest of the hoses included. With 25 ml, load that is shed in time would
+    still drive a chip 8 K above what the reference reports; see `ColdPlateSettings`."""
     hbm_rise_k_per_w: float = 0.0055
     """HBM over junction per watt of the chip: +3..+8 K at 1 kW."""
     hbm_lag_s: float = 2.0

@@ -6,12 +6,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulator.faults.kinds import CourseKind, FaultKind
+from emulator.plant_parts import PlantParts
 from emulator.scenario.library import find_scenario, known_scenarios
 from emulator.scenario.read import read_scenario
 from emulator.scenario.scenario import LoadCourse, LoadShape
 from fleet.errors import ConfigurationError
 from fleet.topology import Generation
 from tests.emulator.scenario.files import SMALL, small, written
+from thermal.facility import HeatRejection
 
 
 def refusal(path: Path) -> str:
@@ -70,6 +72,20 @@ def test_a_scenario_says_everything_of_its_run(tmp_path: Path) -> None:
         ("name: small", "- small", "not YAML"),
         ("seed: 5", "weather: {mean_c: 99}", "3: weather.mean_c: 99: expected -40 to 45 C"),
         ("seed: 5", "weather: {file: no.epw}", "no.epw: no such file"),
+        ("  shape: linear", "  trace_speed: 2", "11: load.trace_speed: give a trace"),
+        ("seed: 5", "plant: {pomp: {}}", "3: plant.pomp: unknown key; there are rejection, chip"),
+        ("seed: 5", "plant: {pomp: {}}", "did you mean pump?"),
+        ("seed: 5", "plant: {pump: {shutoff_kpa: 9000}}", "3: plant.pump.shutoff_kpa: 9000: expe"),
+        ("seed: 5", "plant: {pump: {shutoff_kpa: 9000}}", "expected 116.75 to 1868 kpa"),
+        ("seed: 5", "plant: {pump: {shutof_kpa: 400}}", "did you mean shutoff_kpa?"),
+        ("seed: 5", "plant: {loop: {pumps: 9}}", "3: plant.loop.pumps: 9: expected a whole number"),
+        (
+            "seed: 5",
+            "plant: {rejection: pond}",
+            "3: plant.rejection: 'pond': expected one of tower",
+        ),
+        ("seed: 5", "plant: {dry_cooler: {range_k: 5}}", "say rejection: dry_cooler"),
+        ("seed: 5", "plant: {in_row: {coil: {x: 5}}}", "3: plant.in_row.coil.x: unknown key"),
     ],
 )
 def test_what_can_not_be_used_is_told_with_its_line(
@@ -192,3 +208,28 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
 def test_a_fault_keeps_the_course_of_its_kind_where_none_is_given(tmp_path: Path) -> None:
     scenario = small(tmp_path, changed=("severity: weep", "course: wear"))
     assert [fault.course.kind for fault in scenario.faults] == [CourseKind.WEAR, CourseKind.STEP]
+
+
+def test_a_plant_is_as_described_but_for_what_the_file_says(tmp_path: Path) -> None:
+    plant = (
+        "plant:\n  rejection: dry_cooler\n  loop: {pumps: 3}\n  dry_cooler: {setpoint_c: 24}\n"
+        "  in_row: {coil: {ua_w_per_k: 60000}}\n"
+    )
+    options = read_scenario(written(tmp_path, SMALL + plant)).options
+    assert options["rejection"] is HeatRejection.DRY_COOLER
+    changed = options["plant"].liquid_loop(288, HeatRejection.DRY_COOLER)
+    assert (changed.pumps, changed.facility.setpoint_c) == (3, 24.0)
+    assert options["plant"].in_row().coil.ua_w_per_k == 60_000.0
+    assert read_scenario(written(tmp_path, SMALL)).options["plant"] == PlantParts()
+
+
+def test_a_trace_is_replayed_at_a_multiple_of_its_own_time(tmp_path: Path) -> None:
+    (tmp_path / "requests.csv").write_text(
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,374,44\n"
+    )
+    course = SMALL[SMALL.index("load:\n") : SMALL.index("jobs:")]
+    replayed = SMALL.replace(course, "load: {trace: requests.csv, trace_speed: 4}\n")
+    options = read_scenario(written(tmp_path, replayed)).options
+    assert (options["replay"], options["replay_speed_ratio"]) == (True, 4.0)
+    both = SMALL.replace(course, "load: {trace: requests.csv, trace_speed: 4, ratio: 1}\n")
+    assert "the trace has its own load" in refusal(written(tmp_path, both))

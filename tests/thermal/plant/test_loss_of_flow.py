@@ -59,10 +59,11 @@ def test_junction_heats_as_fast_as_published(
         assert seconds == pytest.approx(published_s, rel=0.4), limit_c
 
 
-def test_shedding_to_a_fifth_within_three_seconds_keeps_the_junction_from_90_for_40_s() -> None:
-    """The reference leaves 1 % of flow; here it stops, which costs about 1 K more at 40 s."""
+def test_shedding_to_a_fifth_within_three_seconds_keeps_chips_cool_for_40_s() -> None:
+    """The reference peaks at 74.5 C with 1 % of flow left; here it stops, which costs some 3 K."""
     plant = settled_at(40.0, Load())
     before = list(hottest_after_trip(plant, Load(), 3.0))
     shed = Load(utilization_ratio=(200.0 - 180.0) / 820.0, other_w=250.0)
     after = list(hottest_after_trip(plant, shed, 37.0))
-    assert max(before + after) < 86.5
+    assert max(before) < 76.0
+    assert max(before + after) < 80.0
