@@ -98,9 +98,14 @@ def _latency(axes: Any, run: ScenarioRun) -> None:
 
 
 def _tokens(axes: Any, run: ScenarioRun) -> None:
-    axes.plot(_minutes(run), run.history.series("tokens_per_s"), label="tokens a second")
-    axes.plot(_minutes(run), run.history.series("queued"), label="requests in the hall")
-    axes.set_ylabel("last minute")
+    axes.plot(_minutes(run), run.history.series("tokens_per_s") / 1e3, label="output")
+    axes.set_ylabel("1,000 tokens/s")
+    axes.set_ylim(bottom=0.0)
+
+
+def _waiting(axes: Any, run: ScenarioRun) -> None:
+    axes.plot(_minutes(run), run.history.series("queued"), label="waiting or running")
+    axes.set_ylabel("requests")
     axes.set_ylim(bottom=0.0)
 
 
@@ -116,6 +121,7 @@ PANELS: Final[Sequence[Panel]] = (
     ("Valve and pumps", _actuators),
     ("Latency", _latency),
     ("Throughput", _tokens),
+    ("Requests in the hall", _waiting),
 )
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from emulator.app_server import listen
 from emulator.datacenter import World
 from emulator.devices.catalogue import Devices
 from emulator.endpoints import EmulatorServer
 from emulator.options import EmulatorOptions
+from emulator.readings import JobSpec
 from fleet.clock import ManualClock
 from fleet.errors import ConfigurationError, UnknownIdError
 from fleet.topology import FleetMap, trn3_datacenter
@@ -231,3 +233,27 @@ def test_answers_are_not_held_up_by_delayed_acknowledgements() -> None:
         connection, _ = listener.accept()
         with connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_metrics_say_what_is_served_and_spent(bench: Bench) -> None:
+    requests = bench.world.sled_requests(0)
+    job = {"job_id": "j1", "attempt": 1, "model": "llama-3-8b", "tensor_parallel": 4}
+    requests.start_job(JobSpec(**job, chips=(0, 1, 2, 3), gang=(SLED.replace("r2/s07", "r1/s01"),)))
+    for _ in range(5):
+        bench.clock.advance(1.0)
+        bench.world.step(1.0)
+    answer = bench.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    shown = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+    report = bench.world.serving_report()
+    assert report.completed > 0
+    model = "llama-3-8b"
+    assert shown["isotherm_serving_requests_total", model, "completed"] == report.completed
+    assert shown["isotherm_serving_ttft_seconds", model, "0.99"] == report.ttft.p99_s
+    assert shown["isotherm_serving_energy_joules_total", "plant"] == report.spent.plant_j
+    dear = shown["isotherm_serving_usd_per_million_tokens", "plant"]
+    assert dear > shown["isotherm_serving_usd_per_million_tokens", "chips"] > 0.0

@@ -49,6 +49,21 @@ def test_the_summary_adds_up(made: ScenarioRun) -> None:
     energy_kwh = made.history.series("chip_power_w").sum() * 1.0 / 3.6e6
     assert summary(made)["chip energy"] == f"{energy_kwh:,.1f} kWh"
     assert summary(made)["faults"] == "2"
+    report = made.world.serving_report()
+    assert report.completed > 0
+    assert summary(made)["requests"].startswith(f"{report.arrived:,} came, {report.completed:,}")
+    assert summary(made)["output"].startswith(f"{report.output_tokens:,} tokens")
+    history = made.history
+    assert history.series("plant_power_w").sum() == pytest.approx(report.spent.plant_j)
+    # The run is shorter than a minute: its last row has seen every answer.
+    assert history.series("tokens_per_s")[-1] == pytest.approx(report.output_tokens / 20.0)
+    assert history.series("ttft")[-1, 0] == pytest.approx(report.ttft.p50_s, rel=0.05)
+
+
+def test_a_run_without_answers_shows_dashes(tmp_path: Path) -> None:
+    idle = ScenarioRun(small(tmp_path))
+    assert "p50 - ms" in summary(idle)["time to first token"]
+    assert summary(idle)["tokens a joule"] == "- of chips, - of the whole plant"
 
 
 def test_a_pace_holds_back_and_never_hurries() -> None:

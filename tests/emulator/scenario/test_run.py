@@ -19,7 +19,7 @@ from emulator.scenario.run import ScenarioRun
 from emulator.scenario.scenario import Scenario
 from emulator.scenario.strike import faults_of
 from fleet.errors import ConfigurationError
-from fleet.topology import FleetMap
+from fleet.topology import FleetMap, Generation, LoopKind
 from tests.emulator.scenario.files import small
 
 
@@ -116,9 +116,9 @@ def test_a_gang_without_room_is_refused_with_line_and_numbers(tmp_path: Path) ->
         ScenarioRun(scenario)
 
 
-def test_a_hall_that_no_flow_can_cool_is_refused_with_file_and_numbers(tmp_path: Path) -> None:
+def test_a_hall_that_no_flow_can_cool_is_refused_with_line_and_numbers(tmp_path: Path) -> None:
     scenario = small(tmp_path, changed=("seed: 5", "weather: {mean_c: 45, depression_k: 0}"))
-    with pytest.raises(ConfigurationError, match=r"scenario\.yaml: .*h1/loop01.* kW"):
+    with pytest.raises(ConfigurationError, match=r"scenario\.yaml:8: h1/loop01.* kW"):
         ScenarioRun(scenario)
 
 
@@ -151,6 +151,31 @@ def test_chips_are_given_back_and_never_shared(tmp_path: Path) -> None:
         assert held.isdisjoint(chips) if shift.starts else chips <= held
         held = held | chips if shift.starts else held - chips
     assert len(held) == 144
+
+
+def test_all_generations_and_kinds_of_loop_run_together() -> None:
+    planned = read_scenario(find_scenario("mixed-generations"))
+    assert {us.generation for loop in planned.datacenter.loops for us in loop.ultraservers} == set(
+        Generation
+    )
+    assert {loop.kind for loop in planned.datacenter.loops} == set(LoopKind)
+    quick = {**planned.options, "settle_s": 5.0, "emulated_peak_flop_per_s": 1e5}
+    made = finished(replace(planned, duration_s=8.0, options=quick))
+    models = {plan.model.partition(":")[0] for plan in planned.jobs}
+    assert set(made.world.serving.models) == models
+    for model in models:
+        assert made.world.serving_report(model).completed > 0, model
+    assert made.world.serving_report("llama-3-8b").moved_cache_bytes > 0.0
+
+
+def test_prompts_and_answers_on_chips_of_their_own() -> None:
+    planned = read_scenario(find_scenario("disaggregated-serving"))
+    quick = {**planned.options, "settle_s": 5.0, "emulated_peak_flop_per_s": 1e5}
+    made = finished(replace(planned, duration_s=15.0, options=quick))
+    report = made.world.serving_report()
+    assert report.completed > 0
+    assert report.moved_cache_bytes > 0.0
+    assert report.refused == 0
 
 
 @pytest.mark.parametrize("name", known_scenarios())
