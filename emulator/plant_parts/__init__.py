@@ -138,15 +138,16 @@ class PlantParts:
         return self._part("limits", ReturnLimits)
 
     def _part(self, name: str, into: type[T]) -> T:
-        part = _load(name, into)
+        described: T = _described(name)
+        assert isinstance(described, into)
         for change in self.changes:
             if change.part == name:
-                part = _changed(part, change.figure.split("."), change.value)
-        return part
+                described = _changed(described, change.figure.split("."), change.value)
+        return described
 
 
-CHANGEABLE: Final[Mapping[str, type[Any]]] = {
-    **{file: into for file, into in _PARTS.values() if file != "weather"},
+_FORMS: Final[Mapping[str, type[Any]]] = {
+    **dict(_PARTS.values()),
     "loop": LoopSettings,
     "in_row": InRowSettings,
     "air_row": AirRowSettings,
@@ -154,12 +155,14 @@ CHANGEABLE: Final[Mapping[str, type[Any]]] = {
     "hall": HallSettings,
     "limits": ReturnLimits,
 }
-"""Parts, by the name of their file, that a hall may have otherwise."""
+CHANGEABLE: Final = tuple(part for part in _FORMS if part != "weather")
+"""Parts, by the name of their file, that a hall may have otherwise: all but the weather, which has
+its own place in a scenario."""
 
 
 def figures(part: str) -> dict[str, PlantFigure]:
     """Of one of `CHANGEABLE`, by name; with dots where a figure stands in a section."""
-    return dict(_figures(_load(part, CHANGEABLE[part]), ""))
+    return dict(_figures(_described(part), ""))
 
 
 def _figures(settings: Any, above: str) -> Iterator[tuple[str, PlantFigure]]:
@@ -192,5 +195,5 @@ def _changed(settings: Any, path: list[str], value: float) -> Any:
 
 
 @cache
-def _load(name: str, into: type[T]) -> T:
-    return load(__package__, f"{name}.yaml", into)
+def _described(part: str) -> Any:
+    return load(__package__, f"{part}.yaml", _FORMS[part])

@@ -56,8 +56,14 @@ def test_every_figure_can_be_changed_within_a_span_around_what_is_described(part
         assert figure.low < figure.high
         for value in (figure.low, figure.high):
             change = PlantChange(part=part, figure=name, value=value)
-            assert PlantParts(changes=(change,)) != PARTS
-            PlantParts(changes=(change,))._part(part, CHANGEABLE[part])
+            parts = PlantParts(changes=(change,))
+            rejection = HeatRejection(part) if part in list(HeatRejection) else HeatRejection.TOWER
+            made = (
+                parts.liquid_loop(288, rejection),
+                *(parts.in_row(), parts.air_row(), parts.hall(), parts.return_limits()),
+            )
+            usual = PARTS.liquid_loop(288, rejection), PARTS.in_row(), PARTS.air_row()
+            assert made != (*usual, PARTS.hall(), PARTS.return_limits())
 
 
 def test_every_sensor_is_of_a_metric_that_exists() -> None:
