@@ -188,6 +188,7 @@ def test_facility_water_fouling_and_valve_faults_reach_the_plant() -> None:
 
     assert after.primary_supply_c > before.primary_supply_c + 5.0
     assert after.valve_ratio == before.valve_ratio
+    assert hall.world.loops.coolant is not None
     assert hall.world.loops.coolant.plant.faults.fouling_ratio[0] == 0.4
 
 

@@ -237,8 +237,16 @@ def test_answers_are_not_held_up_by_delayed_acknowledgements() -> None:
 
 def test_metrics_say_what_is_served_and_spent(bench: Bench) -> None:
     requests = bench.world.sled_requests(0)
-    job = {"job_id": "j1", "attempt": 1, "model": "llama-3-8b", "tensor_parallel": 4}
-    requests.start_job(JobSpec(**job, chips=(0, 1, 2, 3), gang=(SLED.replace("r2/s07", "r1/s01"),)))
+    requests.start_job(
+        JobSpec(
+            job_id="j1",
+            attempt=1,
+            model="llama-3-8b",
+            chips=(0, 1, 2, 3),
+            tensor_parallel=4,
+            gang=("h1/us01/r1/s01",),
+        )
+    )
     for _ in range(5):
         bench.clock.advance(1.0)
         bench.world.step(1.0)
