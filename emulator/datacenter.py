@@ -12,6 +12,7 @@ from emulator.capacity import check_hall
 from emulator.cdu import FANS, CduSettings, Firmware
 from emulator.chip import ChipBank
 from emulator.fabric import Fabric
+from emulator.faults.boards import sleds_as_built
 from emulator.faults.book import FaultBook
 from emulator.faults.fault import Fault
 from emulator.faults.kinds import FaultKind
@@ -240,7 +241,8 @@ class World:
         at_unix_ns = self._clock.unix_ns()
         sleds = self._panel.sleds(hall, at_unix_ns, dt_s)
         cdus = self._panel.cdus(self.loops, self.loops.requests, self._spilled_l, at_unix_ns, dt_s)
-        self._sled_readings = sleds_as_reached(sleds, self.broken)
+        built = sleds_as_built(sleds, self.broken, self.fleet_map)
+        self._sled_readings = sleds_as_reached(built, self.broken)
         self._cdu_readings = cdus_as_reached(cdus, self.broken)
 
     def serving_report(self, model: str | None = None) -> ServingReport:

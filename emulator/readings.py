@@ -123,6 +123,11 @@ class SledReadings:
     """The last ones since the sled was switched on, oldest first."""
     answers: bool = True
     """False: nothing gets to the sled's devices or back."""
+    board: str = ""
+    """The sled that the board in this place was built as; empty: this one."""
+    claims: str = ""
+    """The sled that its card pretends to be; empty: none."""
+    firmware_drifted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     SLED_UNCORDONED = "sled_uncordoned"  # subject: sled id
     LOOP_MODE_CHANGED = "loop_mode_changed"  # subject: loop id; detail: mode, reason
     FRAMES_DECLARED = "frames_declared"  # subject: agent id; detail: as `Tombstone`
+    SLED_ANNOUNCED = "sled_announced"  # subject: sled id; detail: as `fleet.identity` has it
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -35,8 +35,3 @@ def device_names(fanout: Fanout) -> DeviceNames:
 def instance_id(sled_id: str) -> str:
     """The same for a sled for ever."""
     return f"i-0{blake2b(sled_id.encode(), digest_size=8).hexdigest()}"
-
-
-def serial_number(chip_id: str) -> str:
-    """16 hex digits, the same for a chip for ever."""
-    return blake2b(chip_id.encode(), digest_size=8).hexdigest()

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from emulator.devices.host_names import instance_id, serial_number
+from emulator.devices.host_names import instance_id
 from emulator.devices.view import WorldView
 from emulator.hbm.status import NrtStatus
+from emulator.nitro import chip_serial
 from emulator.readings import FailedExecution
 from fleet.clock import NS_PER_S
 
@@ -32,10 +33,12 @@ class KernelLog:
     def render(self) -> bytes:
         """Lines, oldest first; empty when nothing has gone wrong since the sled was switched on."""
         seen = self._world.sled_readings(self._row)
-        lines = [self._line(error) for error in seen.hardware_errors if error.status in _TOKENS]
+        board = seen.board or self._sled_id
+        told = [error for error in seen.hardware_errors if error.status in _TOKENS]
+        lines = [self._line(error, board) for error in told]
         return "".join(lines).encode()
 
-    def _line(self, error: FailedExecution) -> str:
+    def _line(self, error: FailedExecution, board: str) -> str:
         seconds, rest_ns = divmod(error.at_unix_ns, NS_PER_S)
         at = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return (
@@ -43,6 +46,6 @@ class KernelLog:
             f" instance-id={instance_id(self._sled_id)}"
             f" hostname={self._sled_id.replace('/', '-')}"
             f" nd-id={error.chip} nc-id=0"
-            f" serial-num={serial_number(f'{self._sled_id}/c{error.chip}')}"
+            f" serial-num={chip_serial(f'{board}/c{error.chip}')}"
             " action=TERMINATE_INSTANCE\n"
         )

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from emulator.devices.host_names import serial_number
 from emulator.devices.view import WorldView
 from emulator.fabric import Fabric
 from emulator.hbm.status import NrtStatus
+from emulator.nitro import chip_serial
 from emulator.power_minutes import PowerMinute
 from emulator.readings import RunningJob, SledReadings
 
@@ -53,9 +53,9 @@ class NeuronSysfs:
         self._cores = fanout.cores_per_chip
         self._architecture = _ARCHITECTURES.get(fanout.device_type)
         first = int(fleet_map.first_chip_of_sled[row])
+        self._sled_id = fleet_map.sled_ids[row]
         chips = range(int(fleet_map.chips_of_sled[row]))
         self._connected = [fabric.connected_to(first + chip) for chip in chips]
-        self._serials = [serial_number(f"{fleet_map.sled_ids[row]}/c{chip}") for chip in chips]
 
     def files(self, layout: SysfsLayout = SysfsLayout.OLD) -> dict[str, str]:
         """Texts by path, such as `neuron0/stats/hardware/mem_ecc_uncorrected`."""
@@ -63,7 +63,7 @@ class NeuronSysfs:
         if not seen.powered or self._architecture is None:
             return {}
         found = {}
-        for chip in range(len(self._serials)):
+        for chip in range(len(self._connected)):
             for path, text in self._device(chip, seen, self._architecture).items():
                 place = path if layout is SysfsLayout.OLD else _moved(path)
                 found[f"neuron{chip}/{place}"] = f"{text}\n"
@@ -76,7 +76,7 @@ class NeuronSysfs:
         return {
             "core_count": str(self._cores),
             "connected_devices": ", ".join(map(str, self._connected[chip])),
-            "info/serial_number": self._serials[chip],
+            "info/serial_number": chip_serial(f"{seen.board or self._sled_id}/c{chip}"),
             "info/architecture/arch_type": arch_type,
             "info/architecture/device_name": device_name,
             "info/architecture/instance_type": instance_type,

@@ -44,6 +44,16 @@ class Action:
     act: Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Target of a POST that answers with a document: one required parameter of a form."""
+
+    path: str
+    parameter: str
+    pattern: re.Pattern[str]
+    answer: Callable[[str], bytes]
+
+
 class Collection:
     """Members in order; rendered as links, or whole when expanded."""
 
@@ -68,7 +78,7 @@ class Collection:
         return self._head + b",".join([member.render() for member in self.members]) + b"]}"
 
 
-Node = Resource | Collection | Action
+Node = Resource | Collection | Action | Question
 
 
 class RedfishService:
@@ -88,7 +98,7 @@ class RedfishService:
     @property
     def paths(self) -> tuple[str, ...]:
         """Of every resource, without action targets."""
-        return tuple(p for p, node in self._nodes.items() if not isinstance(node, Action))
+        return tuple(p for p, node in self._nodes.items() if not isinstance(node, Action | Question))
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:
         """Answer to one request; `target` is a path with an optional query. Never raises."""
@@ -113,6 +123,8 @@ class RedfishService:
             return Answer(status=200, body=node.render(expanded=expanded))
         if isinstance(node, Action):
             return _act(node, body)
+        if isinstance(node, Question):
+            return _answered(node, body)
         if method == "PATCH":
             _patch(node, body)
         return Answer(status=200, body=node.render())
@@ -160,7 +172,7 @@ def service_root(name: str, uuid: str, links: Mapping[str, str]) -> tuple[Node, 
 
 
 def _allowed(node: Node) -> tuple[str, ...]:
-    if isinstance(node, Action):
+    if isinstance(node, Action | Question):
         return ("POST",)
     if isinstance(node, Resource) and node.rules is not None:
         return ("GET", "HEAD", "PATCH")
@@ -188,12 +200,26 @@ def _told_apart(error: RedfishError, node: Resource) -> RedfishError:
     return errors.read_only(name, tuple(node.rules)) if name in known else error
 
 
-def _act(action: Action, body: bytes | None) -> Answer:
+def _answered(question: Question, body: bytes | None) -> Answer:
+    form = f"text of the form {question.pattern.pattern}"
+    value = _parameter(question.parameter, body)
+    if value is None:
+        raise errors.missing_property(question.parameter, (form,))
+    if not isinstance(value, str) or not question.pattern.fullmatch(value):
+        raise errors.wrong_type(question.parameter, value, form)
+    return Answer(status=200, body=question.answer(value))
+
+
+def _parameter(parameter: str, body: bytes | None) -> object:
     wanted = decode_object(body)
     for name in wanted:
-        if name != action.parameter:
-            raise errors.unknown_property(name, (action.parameter,))
-    value = wanted.get(action.parameter)
+        if name != parameter:
+            raise errors.unknown_property(name, (parameter,))
+    return wanted.get(parameter)
+
+
+def _act(action: Action, body: bytes | None) -> Answer:
+    value = _parameter(action.parameter, body)
     if value is None:
         raise errors.missing_property(action.parameter, action.allowed)
     if not isinstance(value, str) or value not in action.allowed:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from emulator.devices.answer import Answer
+from emulator.devices.nitro_redfish import MAKER, MANAGER, NitroSeat, nitro_nodes
 from emulator.devices.redfish import (
     ENABLED,
     ROOT,
@@ -33,6 +34,11 @@ from fleet.topology import Cooling
 CHASSIS: Final = f"{ROOT}/Chassis/Sled"
 SYSTEM: Final = f"{ROOT}/Systems/Sled"
 LEAK_DETECTION: Final = f"{CHASSIS}/ThermalSubsystem/LeakDetection"
+
+_ROOT_LINKS: Final = {
+    name: f"{ROOT}/{name}"
+    for name in ("Chassis", "Systems", "Managers", "UpdateService", "ComponentIntegrity")
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +77,7 @@ class SledBmc:
         self._chips = int(world.fleet_map.chips_of_sled[row])
         self._rated_w = settings_of_sled(world.fleet_map, row).chip.power.tdp_w
         self._cooling = world.fleet_map.cooling_of_sled(row)
+        self._seat = NitroSeat(world, row)
         self.service = RedfishService(self._nodes())
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:
@@ -99,9 +106,10 @@ class SledBmc:
             *service_root(
                 f"BMC of sled {sled_id}",
                 str(uuid.uuid5(uuid.NAMESPACE_URL, f"isotherm:{sled_id}")),
-                {"Chassis": f"{ROOT}/Chassis", "Systems": f"{ROOT}/Systems"},
+                _ROOT_LINKS,
             ),
-            Collection(f"{ROOT}/Chassis", "Chassis", "Chassis", [_chassis(sled_id)]),
+            *nitro_nodes(self._seat, system=SYSTEM, chips=self._chips),
+            Collection(f"{ROOT}/Chassis", "Chassis", "Chassis", [_chassis(sled_id, self._seat)]),
             Collection(f"{CHASSIS}/Sensors", "Sensor", "Sensors", sensors),
             Collection(f"{CHASSIS}/Controls", "Control", "Controls", controls),
             _thermal_subsystem(),
@@ -163,6 +171,7 @@ class SledBmc:
             **identity(SYSTEM, "ComputerSystem.v1_23_0", f"Sled {sled_id}"),
             "SystemType": "Physical",
             "Links": {"Chassis": [link(CHASSIS)]},
+            "Processors": link(f"{SYSTEM}/Processors"),
             "Actions": {
                 "#ComputerSystem.Reset": {
                     "target": target,
@@ -205,20 +214,24 @@ def leak_detector(path: str, state: Callable[[], LeakState], kind: str = "Moistu
     return Resource(path=path, render=render)
 
 
-def _chassis(sled_id: str) -> Resource:
-    return static(
-        CHASSIS,
-        "Chassis.v1_26_0",
-        f"Sled {sled_id}",
-        {
-            "ChassisType": "Sled",
-            "Status": ENABLED,
-            "Sensors": link(f"{CHASSIS}/Sensors"),
-            "Controls": link(f"{CHASSIS}/Controls"),
-            "ThermalSubsystem": link(f"{CHASSIS}/ThermalSubsystem"),
-            "Links": {"ComputerSystems": [link(SYSTEM)]},
-        },
-    )
+def _chassis(sled_id: str, seat: NitroSeat) -> Resource:
+    fixed = {
+        **identity(CHASSIS, "Chassis.v1_26_0", f"Sled {sled_id}"),
+        "ChassisType": "Sled",
+        "Manufacturer": MAKER,
+        "Status": ENABLED,
+        "Sensors": link(f"{CHASSIS}/Sensors"),
+        "Controls": link(f"{CHASSIS}/Controls"),
+        "ThermalSubsystem": link(f"{CHASSIS}/ThermalSubsystem"),
+        "Links": {"ComputerSystems": [link(SYSTEM)], "ManagedBy": [link(MANAGER)]},
+    }
+
+    def render() -> bytes:
+        said = seat.identity()
+        told = {"SerialNumber": said.serial, "PartNumber": said.part_number}
+        return msgspec.json.encode({**fixed, **told})
+
+    return Resource(path=CHASSIS, render=render)
 
 
 def _thermal_subsystem() -> Resource:

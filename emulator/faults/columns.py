@@ -58,6 +58,14 @@ class FaultColumns:
     """[sleds]"""
     sled_silent: BoolArray
     """[sleds] no device of the sled answers."""
+    sled_swapped: BoolArray
+    """[sleds] another board stands in the place."""
+    sled_exchanged: BoolArray
+    """[sleds] the board and that of the sled beside it stand in each other's place."""
+    identity_claimed: BoolArray
+    """[sleds] the card says that it is the one beside it."""
+    firmware_drifted: BoolArray
+    """[sleds] the card runs what the others have left behind."""
     clock_skew_s: FloatArray
     """[sleds] ahead of the hall's time."""
     switch_lost: BoolArray
@@ -104,6 +112,10 @@ COLUMNS: Final[Mapping[str, ColumnSpec]] = MappingProxyType(
         "leak_lpm": _spec(Axis.SLEDS, Combine.ADD),
         "sled_power_lost": _spec(Axis.SLEDS, Combine.ANY),
         "sled_silent": _spec(Axis.SLEDS, Combine.ANY),
+        "sled_swapped": _spec(Axis.SLEDS, Combine.ANY),
+        "sled_exchanged": _spec(Axis.SLEDS, Combine.ANY),
+        "identity_claimed": _spec(Axis.SLEDS, Combine.ANY),
+        "firmware_drifted": _spec(Axis.SLEDS, Combine.ANY),
         "clock_skew_s": _spec(Axis.SLEDS, Combine.ADD),
         "switch_lost": _spec(Axis.SWITCHES, Combine.ANY),
         "pump_tripped": _spec(Axis.PUMPS, Combine.ANY),

@@ -27,6 +27,10 @@ class FaultKind(StrEnum):
     SWITCH_LOSS = "switch_loss"  # the fabric switch of a sled or of a rack is down
     AGENT_LOSS = "agent_loss"  # nothing answers for a sled or a CDU
     NETWORK_PARTITION = "network_partition"  # nothing under a place can be reached
+    SLED_SWAP = "sled_swap"  # another board from stock stands in a sled's place
+    SLED_EXCHANGE = "sled_exchange"  # a sled and the one beside it stand in each other's place
+    IDENTITY_CLAIM = "identity_claim"  # a sled's card pretends to be that of the one beside it
+    FIRMWARE_DRIFT = "firmware_drift"  # a sled's card runs another version than the others
     CLOCK_SKEW = "clock_skew"  # a sled's clock is ahead by so many seconds
     SENSOR_BIAS = "sensor_bias"  # a sensor shows so much more, in its metric's unit
     SENSOR_DRIFT = "sensor_drift"  # a sensor creeps away by so much, in its metric's unit
