@@ -5,12 +5,13 @@ from dataclasses import replace
 from agent.cdu import CduActuators, CduAgent
 from agent.inputs import CDU_INPUTS, SLED_INPUTS
 from agent.inputs.devices import CduDevices, SledDevices
+from agent.inputs.sled_identity import SledIdentityReader
 from agent.options import AgentOptions
 from agent.outputs.cdu_modbus import CduModbusActuators
 from agent.outputs.cdu_redfish import CduRedfishActuators
 from agent.outputs.runtime import JobRuntime
 from agent.outputs.sled_power import SledPower
-from agent.sled import Closable, SledAgent
+from agent.sled import Closable, SledAgent, SledParts
 from fleet.clock import Clock
 from fleet.errors import ConfigurationError
 
@@ -29,14 +30,15 @@ def sled_agent(
         agent_id=sled_id,
         loop_id=loop_id,
         chips=devices.chips,
-        inputs={name: make(devices) for name, make in SLED_INPUTS.items()},
-        actuators=(
-            SledPower(devices.bmc, chips=devices.chips, rated_w=options.rated_w),
-            JobRuntime(devices.runtime),
+        parts=SledParts(
+            inputs={name: make(devices) for name, make in SLED_INPUTS.items()},
+            identity=SledIdentityReader(devices.bmc),
+            power=SledPower(devices.bmc, chips=devices.chips, rated_w=options.rated_w),
+            jobs=JobRuntime(devices.runtime),
+            closing=closing,
         ),
         clock=clock,
         options=replace(options, guard=replace(options.guard, liquid=devices.liquid)),
-        closing=closing,
     )
 
 

@@ -49,6 +49,8 @@ class AgentOptions:
     """Messages of a backlog for each new one: a site that comes back sends at most ten times what
     it usually does. A choice.
     """
+    identity_s: float = 60.0
+    """How often it is looked whether a sled is still the one that it was. A choice."""
     max_message_bytes: int = 1_000_000
     """More frames than that travel in several messages; Kafka's own limit is 1,048,588."""
     guard: GuardSettings = field(default_factory=GuardSettings)
@@ -65,6 +67,8 @@ class AgentOptions:
             raise ConfigurationError(f"rated_w {self.rated_w} is not above 0")
         if self.sync_s < 0:
             raise ConfigurationError(f"sync_s {self.sync_s} is below 0")
+        if not self.identity_s > 0:
+            raise ConfigurationError(f"identity_s {self.identity_s} is not above 0")
         if self.catch_up_ratio <= 0:
             raise ConfigurationError(f"catch_up_ratio {self.catch_up_ratio} is not above 0")
         if not 1000 <= self.max_message_bytes <= MAX_MESSAGE_BYTES // 2:

@@ -2,16 +2,19 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
 
 from agent import guard
+from agent.announce import Announcer
 from agent.collect import Collected, Collector, FrameMaker
 from agent.durable import AgentMemory
 from agent.execute import Executor
 from agent.guard import LEVELS, Act, GuardLevel, Readings
 from agent.inputs.base import Input
+from agent.inputs.sled_identity import SledIdentityReader
 from agent.notices import Notices
 from agent.options import AgentOptions
 from agent.outputs.runtime import JobRuntime
@@ -40,6 +43,17 @@ class Closable(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SledParts:
+    """What an agent reads and moves; `closing` it owns and ends."""
+
+    inputs: Mapping[str, Input]
+    identity: SledIdentityReader
+    power: SledPower
+    jobs: JobRuntime
+    closing: tuple[Closable, ...] = ()
+
+
 class SledAgent:
     """Reads, protects and commands one sled. `tick` and `execute` may come from two threads."""
 
@@ -49,26 +63,32 @@ class SledAgent:
         agent_id: str,
         loop_id: str,
         chips: int,
-        inputs: Mapping[str, Input],
-        actuators: tuple[SledPower, JobRuntime],
+        parts: SledParts,
         clock: Clock,
         options: AgentOptions,
-        closing: tuple[Closable, ...] = (),
     ) -> None:
         self.agent_id = agent_id
         self.loop_id = loop_id
         self.schema = sled_schema(chips)
         self.counts: Counter[str] = Counter()
         self._chips = chips
-        self._power, self._jobs = actuators
+        self._power, self._jobs = parts.power, parts.jobs
         self._clock = clock
         self._settings = options.guard
         self._memory = AgentMemory(options.state_dir / "agents", agent_id)
-        self._collector = Collector(agent_id, self.schema, inputs, self.counts)
+        self._collector = Collector(agent_id, self.schema, parts.inputs, self.counts)
         self._frames = FrameMaker(agent_id, self._memory.epoch, self.schema, options.period_s)
         self._executor = Executor(agent_id, self._memory, clock, self._apply)
         self.notices = Notices(agent_id, self._memory.epoch, clock)
-        self._closing = closing
+        self._announcer = Announcer(
+            agent_id,
+            self._memory.epoch,
+            parts.identity,
+            self.notices,
+            self.counts,
+            every_s=options.identity_s,
+        )
+        self._closing = parts.closing
         # Guard and commands move the same power limits, so they take turns.
         self._turn = threading.Lock()
         level, reason = self._memory.guard
@@ -98,6 +118,7 @@ class SledAgent:
             self._protect(self._see(collected), now_s)
             level = LEVELS.index(self._guard.level)
         collected.values[self._collector.position("guard_level")] = level
+        self._announcer.step(now_s)
         return self._frames.make(collected, t0_unix_ns)
 
     def look(self) -> Frame:

@@ -152,6 +152,14 @@ def get_json(transport: Transport, path: str) -> JsonObject:
     return json_object(body, f"GET {path}")
 
 
+def post_json(transport: Transport, path: str, document: object) -> JsonObject:
+    """What an action answers; DeviceError when the device refuses it or answers no object."""
+    status, answer = transport.request("POST", path, msgspec.json.encode(document))
+    if status != HTTPStatus.OK:
+        raise DeviceError(f"POST {path}: {refusal(status, answer)}")
+    return json_object(answer, f"POST {path}")
+
+
 def send_json(transport: Transport, method: str, path: str, document: object) -> None:
     """DeviceError when the device does not take it; its own words are in the message."""
     body = None if document is None else msgspec.json.encode(document)

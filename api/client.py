@@ -84,6 +84,10 @@ class ApiClient:
         body = {"reason": reason, "actor": actor}
         return self._document("POST", _path("sleds", sled_id, "guard", "reset"), body=body)
 
+    def enrol(self, sled_id: str, *, reason: str, actor: str = "api") -> Document:
+        body = {"reason": reason, "actor": actor}
+        return self._document("POST", _path("sleds", sled_id, "enrol"), body=body)
+
     def chips(self, *, sled: str | None = None, ultraserver: str | None = None) -> list[Document]:
         return list(self._all("/api/v1/chips", {"sled": sled, "ultraserver": ultraserver}))
 

@@ -10,8 +10,9 @@ from api.desired import holders
 from api.live import LiveViews
 from api.schemas.chips import ChipOut
 from api.schemas.cordons import cordon_out
-from api.schemas.sleds import SledOut
+from api.schemas.sleds import SledOut, identity_out
 from api.schemas.values import Values, number, numbers, states
+from controller.enrolment.enrolment import Enrolment
 from controller.placement.job import Cordon
 from controller.store import Store
 from fleet.frame import FloatBlock
@@ -27,11 +28,13 @@ class Places:
     live: LiveViews
     cordons: Mapping[str, Cordon]
     held: Mapping[str, Mapping[int, str]]
+    enrolments: Mapping[str, Enrolment]
+    """Of the sleds that were asked for."""
 
     def sled(self, row: int) -> SledOut:
         sled_id = self.fleet_map.sled_ids[row]
         values = _row(self._sled_columns, row)
-        cordon = self.cordons.get(sled_id)
+        cordon, enrolment = self.cordons.get(sled_id), self.enrolments.get(sled_id)
         return SledOut(
             id=sled_id,
             loop_id=self.fleet_map.loop_ids[int(self.fleet_map.loop_of_sled[row])],
@@ -43,6 +46,7 @@ class Places:
             states=states(values),
             chips=list(self.fleet_map.chip_ids[self.fleet_map.chips_in_sled(row)]),
             cordon=None if cordon is None else cordon_out(cordon),
+            identity=None if enrolment is None else identity_out(enrolment),
             jobs=sorted(set(self.held.get(sled_id, {}).values())),
         )
 
@@ -72,11 +76,15 @@ class Places:
         return self.live.sled_age_s()
 
 
-def look(fleet_map: FleetMap, live: LiveViews, store: Store) -> Places:
+def look(fleet_map: FleetMap, live: LiveViews, store: Store, sleds: Iterable[int] = ()) -> Places:
+    """`sleds` are the rows of those whose identity is asked for."""
     with store.read() as transaction:
         cordons = transaction.cordons.all()
         jobs = transaction.jobs.unfinished()
-    return Places(fleet_map=fleet_map, live=live, cordons=cordons, held=holders(jobs))
+        enrolments = transaction.enrolments.of(fleet_map.sled_ids[row] for row in sleds)
+    return Places(
+        fleet_map=fleet_map, live=live, cordons=cordons, held=holders(jobs), enrolments=enrolments
+    )
 
 
 def _gauges(scope: Scope) -> Iterable[str]:

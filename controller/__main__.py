@@ -6,12 +6,14 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import structlog
 import typer
 
+from controller.enrolment.settings import EnrolmentSettings, read_enrolment
 from controller.notify.deliver import DeliverySettings
 from controller.options import ControllerOptions
 from controller.runtime import ControllerRuntime
@@ -44,17 +46,15 @@ def run(
     external_url: Annotated[
         str, typer.Option(help="Address of the web page, for links in notifications.")
     ] = "http://127.0.0.1:8080",
+    enrolment: Annotated[
+        Path | None,
+        typer.Option(help="YAML of the inventory, the firmware and the roots to trust."),
+    ] = None,
     allow_private_receivers: Annotated[
         bool, typer.Option(help="Let webhooks go to addresses of the own network.")
     ] = False,
 ) -> None:
     """Cool, watch and place: the controller of a fleet of Trn3 UltraServers."""
-    options = ControllerOptions(
-        holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
-        supply_c=supply_c,
-        external_url=external_url,
-        delivery=DeliverySettings(allow_private_receivers=allow_private_receivers),
-    )
     fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
     stop = threading.Event()
 
@@ -64,6 +64,13 @@ def run(
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     try:
+        options = ControllerOptions(
+            holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
+            supply_c=supply_c,
+            external_url=external_url,
+            enrolment=read_enrolment(enrolment) if enrolment else EnrolmentSettings(),
+            delivery=DeliverySettings(allow_private_receivers=allow_private_receivers),
+        )
         options.validate(fleet_map)
         store = Store(database)
         bus = KafkaBus(read_kafka_options(kafka))

@@ -11,6 +11,8 @@ from controller.cooling import loop as cooling
 from controller.cooling.control import CoolingEffect, LoopTrip, ManualOrder, TripReset
 from controller.cooling.loop import LoopControl
 from controller.cooling.settings import CoolingSettings
+from controller.enrolment.enrolment import Enrolment
+from controller.enrolment.findings import findings as enrolment_findings
 from controller.incidents import lifecycle
 from controller.incidents.incident import Acknowledgement, CordonSled, Incident, IncidentEffect
 from controller.incidents.lifecycle import IncidentBook
@@ -38,6 +40,8 @@ class Desired:
     """With their numbers in the store; for the sleds' agents, which decide."""
     troubles: tuple[Incident, ...] = ()
     """Incidents of the whole fleet that are not over, for placement."""
+    refused: tuple[Enrolment, ...] = ()
+    """Sleds in whose place something stands that was not enrolled."""
     orders: Mapping[str, ManualOrder] = field(default_factory=dict)
     """By loop id: loops that a person steers."""
 
@@ -139,6 +143,7 @@ def judge(
     """
     # 1. What is wrong?
     seen = [finding for detector in detectors for finding in detector.observe(snapshot)]
+    seen += enrolment_findings(desired.refused, snapshot.fleet_map, at_unix_ns=snapshot.at_unix_ns)
     findings = [finding for finding in seen if finding.loop_id in loops]
     # 2. Which of it belongs together, and what follows from it?
     book, incident_effects = lifecycle.step(

@@ -2,6 +2,7 @@ from dataclasses import dataclass, field, replace
 
 from controller.chores.settings import ChoreSettings
 from controller.cooling.settings import CoolingSettings
+from controller.enrolment.settings import EnrolmentSettings
 from controller.incidents.settings import IncidentSettings
 from controller.ingest.consume import IngestSettings
 from controller.notify.deliver import DeliverySettings
@@ -38,12 +39,14 @@ class ControllerOptions:
     ingest: IngestSettings = field(default_factory=IngestSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     lease: LeaseSettings = field(default_factory=LeaseSettings)
+    enrolment: EnrolmentSettings = field(default_factory=EnrolmentSettings)
     chores: ChoreSettings = field(default_factory=ChoreSettings)
 
     def validate(self, fleet_map: FleetMap) -> None:
         """Raises ConfigurationError naming the option that can not be used."""
         self._check_times()
         self.chores.validate(self.ingest.behind_s)
+        self.enrolment.validate(fleet_map)
         shell = self.cooling_of(fleet_map.chips).shell
         if not shell.supply_least_c <= self.supply_c <= shell.supply_most_c:
             raise ConfigurationError(

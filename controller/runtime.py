@@ -14,7 +14,7 @@ from controller.chores.schedule import Chores
 from controller.decide import Desired, judge, steer
 from controller.effects import Effects, share_ack
 from controller.ingest.consume import Consumer
-from controller.ingest.declared import DeclaredLosses
+from controller.ingest.told import ToldByAgents
 from controller.notify.deliver import Deliverer
 from controller.options import ControllerOptions
 from controller.others import OtherLoops
@@ -82,7 +82,7 @@ class ControllerRuntime:
         self._leadership = Leadership(
             store, clock, shards=self._shards.names, holder=options.holder, settings=options.lease
         )
-        self.declared = DeclaredLosses(bus, store)
+        self.told = ToldByAgents(bus, store, fleet_map, clock, options.enrolment)
         self.effects = Effects(bus, store, clock, fleet_map, self._leadership, options)
         self.deliverer = Deliverer(store, clock, rng or np.random.default_rng(), options.delivery)
         self.chores = Chores(
@@ -149,7 +149,7 @@ class ControllerRuntime:
             self._leadership.give_back()
         except StoreError as error:
             _log.warning("stopped_without_store", error=str(error))
-        self.declared.start_over()
+        self.told.start_over()
         self._others.close()
         self.ingest.close()
 
@@ -248,7 +248,7 @@ class ControllerRuntime:
         self._answers.clear()
         self.ingest.hear_answers(listen=term is not None)
         # Another controller may have read declarations on meanwhile.
-        self.declared.start_over()
+        self.told.start_over()
         self._placing = term
 
     def _desired(self) -> Desired | None:
@@ -265,6 +265,7 @@ class ControllerRuntime:
                     acks=tuple(tx.incidents.waiting_acks()),
                     resets=tuple(reset for _, reset in resets),
                     reset_numbers=tuple(number for number, _ in resets),
+                    refused=tuple(tx.enrolments.refused()),
                 )
                 if self._placing is None:
                     return mine
@@ -333,7 +334,9 @@ class ControllerRuntime:
             self.counts["history_bytes"] += written.bytes
             self._kept_at_s = now_s
             if self._placing is not None:
-                self.counts["losses_declared"] += self.declared.save(self._leadership.check)
+                saved = self.told.save(self._leadership.check)
+                self.counts["losses_declared"] += saved.declared
+                self.counts["sleds_announced"] += saved.announced
         except StoreError as error:
             self._store_away(error)
         except BusError as error:

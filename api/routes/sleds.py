@@ -6,13 +6,17 @@ from fastapi import APIRouter, Query, Request
 from api.desk import AtDesk, Desk, Wish, nudge, record
 from api.pagination import Paged
 from api.places import look
+from api.problems import RefusedRequestError
 from api.routes.parameters import FleetId
 from api.schemas.cordons import CordonIn
 from api.schemas.guards import GuardResetIn
 from api.schemas.page import Page
-from api.schemas.sleds import SledOut
+from api.schemas.sleds import EnrolIn, SledOut
 from api.schemas.values import Name
+from controller.anomaly.finding import Family
+from controller.enrolment.compare import approved
 from controller.placement.job import Cordon
+from controller.store import Transaction
 from controller.store.guards import GuardReset
 
 router = APIRouter(prefix="/sleds", tags=["fleet"])
@@ -27,7 +31,7 @@ def sleds(
 ) -> Page[SledOut]:
     rows = _chosen(desk, ultraserver, loop)
     part, next_cursor = paged.rows(rows)
-    places = look(desk.fleet_map, desk.live, desk.store)
+    places = look(desk.fleet_map, desk.live, desk.store, part)
     return Page(items=[places.sled(row) for row in part], next_cursor=next_cursor)
 
 
@@ -40,7 +44,7 @@ def cordon(sled_id: FleetId, body: CordonIn, desk: AtDesk, request: Request) -> 
         transaction.cordons.put(order)
         record(desk, transaction, wish, request)
     nudge(desk, wish, request)
-    return look(desk.fleet_map, desk.live, desk.store).sled(row)
+    return _told(desk, row)
 
 
 @router.delete(
@@ -76,13 +80,44 @@ def reset_guard(sled_id: FleetId, body: GuardResetIn, desk: AtDesk, request: Req
         transaction.guards.request(order, at_unix_ns=desk.clock.unix_ns())
         record(desk, transaction, wish, request)
     nudge(desk, wish, request)
-    return look(desk.fleet_map, desk.live, desk.store).sled(row)
+    return _told(desk, row)
+
+
+@router.post("/{sled_id:path}/enrol", summary="Approve what stands in a sled's place")
+def enrol(sled_id: FleetId, body: EnrolIn, desk: AtDesk, request: Request) -> SledOut:
+    """A cordon that its mismatch asked for is lifted; others stay."""
+    row = desk.fleet_map.sled(sled_id)
+    wish = Wish(action="enrol", subject=sled_id, actor=body.actor, reason=body.reason)
+    with desk.store.begin() as transaction:
+        found = transaction.enrolments.of([sled_id]).get(sled_id)
+        if found is None:
+            raise RefusedRequestError(
+                HTTPStatus.CONFLICT,
+                f"{sled_id} has not announced itself: there is nothing to approve",
+                kind="not-announced",
+            )
+        transaction.enrolments.save(approved(found, actor=body.actor))
+        cordon = transaction.cordons.get(sled_id)
+        if cordon is not None and _asked_by_identity(transaction, cordon):
+            transaction.cordons.lift(sled_id)
+        record(desk, transaction, wish, request)
+    nudge(desk, wish, request)
+    return _told(desk, row)
 
 
 @router.get("/{sled_id:path}", summary="One sled")
 def sled(sled_id: FleetId, desk: AtDesk) -> SledOut:
     row = desk.fleet_map.sled(sled_id)
-    return look(desk.fleet_map, desk.live, desk.store).sled(row)
+    return _told(desk, row)
+
+
+def _asked_by_identity(transaction: Transaction, cordon: Cordon) -> bool:
+    incident = transaction.incidents.get(cordon.incident_id) if cordon.incident_id else None
+    return incident is not None and incident.family is Family.IDENTITY
+
+
+def _told(desk: Desk, row: int) -> SledOut:
+    return look(desk.fleet_map, desk.live, desk.store, [row]).sled(row)
 
 
 def _chosen(desk: Desk, ultraserver: str | None, loop: str | None) -> range:

@@ -23,6 +23,7 @@ class Family(StrEnum):
     LEAK = "leak"  # liquid where it must not be
     MEMORY = "memory"  # HBM and SRAM errors
     SILENCE = "silence"  # no telemetry
+    IDENTITY = "identity"  # other hardware or firmware than belongs there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from controller.store.audit import Audit
 from controller.store.blocks import Blocks
 from controller.store.cordons import Cordons
 from controller.store.engine import WRITES, open_engine, parse_url, place_of
+from controller.store.enrolments import Enrolments
 from controller.store.gaps import Gaps
 from controller.store.guards import Guards
 from controller.store.idempotency import Idempotency
@@ -76,6 +77,10 @@ class Transaction:
     @cached_property
     def gaps(self) -> Gaps:
         return Gaps(self._connection)
+
+    @cached_property
+    def enrolments(self) -> Enrolments:
+        return Enrolments(self._connection)
 
     @cached_property
     def interlocks(self) -> Interlocks:

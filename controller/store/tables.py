@@ -245,6 +245,22 @@ GUARD_RESETS: Final = Table(
     Column("taken_at_unix_ns", _BIG, nullable=True, index=True),
 )
 
+ENROLMENTS: Final = Table(
+    "enrolments",
+    METADATA,
+    Column("sled_id", _ID, primary_key=True),
+    Column("state", String(20), nullable=False, index=True),
+    Column("document", LargeBinary(), nullable=False),
+)
+
+# Each serial is enrolled for one sled at most.
+SLED_SERIALS: Final = Table(
+    "sled_serials",
+    METADATA,
+    Column("serial", _ID, primary_key=True),
+    Column("sled_id", _ID, nullable=False, index=True),
+)
+
 AUDIT: Final = Table(
     "audit",
     METADATA,

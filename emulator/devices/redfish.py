@@ -98,7 +98,9 @@ class RedfishService:
     @property
     def paths(self) -> tuple[str, ...]:
         """Of every resource, without action targets."""
-        return tuple(p for p, node in self._nodes.items() if not isinstance(node, Action | Question))
+        return tuple(
+            p for p, node in self._nodes.items() if not isinstance(node, Action | Question)
+        )
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:
         """Answer to one request; `target` is a path with an optional query. Never raises."""

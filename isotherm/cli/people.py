@@ -70,6 +70,9 @@ RESOURCES: Final[Mapping[str, Resource]] = {
             "OUT °C": "values.outlet_c",
             "L/MIN": "values.coolant_flow_lpm",
             "AGE s": "age_s",
+            "SERIAL": "identity.serial",
+            "FIRMWARE": "identity.firmware.nitro",
+            "ENROLMENT": "identity.state",
             "CORDON": "cordon.reason",
         },
     ),
@@ -249,6 +252,23 @@ def uncordon(sled: str, actor: Actor = "operator", api: Api = DEFAULT_API) -> No
     with ApiClient(api) as client:
         client.uncordon(sled, actor=actor)
     console.print(f"sled {sled} uncordoned")
+
+
+@app.command()
+def enrol(
+    sled: str,
+    reason: Annotated[str, typer.Option()],
+    actor: Actor = "operator",
+    api: Api = DEFAULT_API,
+) -> None:
+    """Approve what stands in a sled's place, after it was replaced or updated."""
+    with ApiClient(api) as client:
+        enrolled = client.enrol(sled, reason=reason, actor=actor)
+    serial = pick(enrolled, "identity.serial")
+    cordon = pick(enrolled, "cordon.reason")
+    console.print(f"sled {sled} is enrolled with serial {serial}, by {actor}")
+    if cordon is not None:
+        console.print(f"it stays cordoned: {cordon}")
 
 
 @app.command("reset-guard")

@@ -18,6 +18,7 @@ from emulator.runtime import EmulatorRuntime
 from fleet.bus_local import LocalBus
 from fleet.clock import Clock
 from fleet.topology import Cooling, FleetMap
+from isotherm.up.trust import trusting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class EmbeddedDatacenter:
         self.devices = Devices(self.world, clock)
         self.agents = self._host_agents(options.state_dir / "agent", clock)
         self.controller = ControllerRuntime(
-            options.controller,
+            trusting(options.controller),
             fleet_map,
             self.bus,
             self.store,

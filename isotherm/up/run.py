@@ -24,6 +24,7 @@ from isotherm.up.plan import UpPlan
 from isotherm.up.ports import free_port, listening
 from isotherm.up.processes import Role, RoleProcesses
 from isotherm.up.progress import Progress
+from isotherm.up.trust import write_trust
 
 WATCH_S = 0.5
 READY_TIMEOUT_S = 60.0
@@ -113,6 +114,7 @@ def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[
             arguments=(
                 *("controller", *kafka, *fleet, "--supply-c", str(controller.supply_c)),
                 *("--external-url", controller.external_url),
+                *("--enrolment", str(write_trust(plan.embedded.state_dir / "trust"))),
                 *(("--allow-private-receivers",) if private else ()),
             ),
             ready=lambda: True,

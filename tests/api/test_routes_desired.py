@@ -1,15 +1,21 @@
+from dataclasses import replace
+
 import pytest
 from standardwebhooks import Webhook as Verifier
 
 from api.client import ApiError
+from controller.anomaly.finding import Family
+from controller.enrolment.compare import enrol
+from controller.enrolment.settings import EnrolmentSettings
 from controller.incidents.incident import IncidentState
-from controller.placement.job import JobState
+from controller.placement.job import Cordon, JobState
 from controller.store.incidents import IncidentEvent
 from controller.store.outbox import DeliveryState
 from fleet.bus import Start
 from fleet.events import EventKind, decode_event
 from fleet.topics import EVENTS
-from tests.api.builders import AT_UNIX_NS, Running, make_incident, make_job
+from tests.api.builders import AT_UNIX_NS, SLED, Running, make_incident, make_job
+from tests.fleet.identities import make_identity
 
 JOB = {"name": "chat", "model": "llama", "chips": 16, "tensor_parallel": 4}
 
@@ -199,3 +205,60 @@ def test_a_guard_reset_waits_for_the_controller_and_is_audited(api: Running) -> 
         transaction.guards.take([number], at_unix_ns=AT_UNIX_NS)
     with api.store.read() as transaction:
         assert transaction.guards.waiting() == []
+
+
+def test_a_person_enrols_what_stands_there_and_its_cordon_is_lifted(api: Running) -> None:
+    before = enrol(
+        SLED,
+        make_identity(1),
+        before=None,
+        holders={},
+        doubt="its card has signed nothing",
+        settings=EnrolmentSettings(),
+        cause="e1",
+        at_unix_ns=AT_UNIX_NS,
+    )
+    incident = replace(make_incident(), family=Family.IDENTITY)
+    cordon = Cordon(
+        sled_id=SLED, reason="strange", since_unix_ns=AT_UNIX_NS, incident_id=incident.id
+    )
+    with pytest.raises(ApiError, match="has not announced itself") as refused:
+        api.client.enrol(SLED, reason="r", actor="ana")
+    assert refused.value.status == 409
+    with api.store.begin() as transaction:
+        transaction.enrolments.save(before)
+        transaction.incidents.save(incident)
+        transaction.cordons.put(cordon)
+    shown = api.client.sled(SLED)
+    assert shown["identity"]["state"] == "refused"
+    assert shown["identity"]["mismatches"] == ["its card has signed nothing"]
+    assert shown["identity"]["firmware"] == {"nitro": "2.31.4", "bmc": "1.18.0"}
+    assert [sled["id"] for sled in api.client.sleds() if sled["identity"]] == [SLED]
+    enrolled = api.client.enrol(SLED, reason="checked by hand", actor="ana")
+    assert (enrolled["identity"]["state"], enrolled["cordon"]) == ("enrolled", None)
+    with api.store.read() as transaction:
+        (entry,) = transaction.audit.newest()
+        assert transaction.enrolments.holders(["SL1"]) == {"SL1": SLED}
+    assert (entry.action, entry.subject, entry.actor) == ("enrol", SLED, "ana")
+    assert entry.reason == "checked by hand"
+
+
+def test_enrolling_leaves_a_cordon_for_another_reason(api: Running) -> None:
+    with api.store.begin() as transaction:
+        transaction.enrolments.save(
+            enrol(
+                SLED,
+                make_identity(1),
+                before=None,
+                holders={},
+                doubt=None,
+                settings=EnrolmentSettings(),
+                cause="e1",
+                at_unix_ns=AT_UNIX_NS,
+            )
+        )
+        transaction.incidents.save(make_incident())
+        transaction.cordons.put(
+            Cordon(sled_id=SLED, reason="hot", since_unix_ns=AT_UNIX_NS, incident_id="inc-1")
+        )
+    assert api.client.enrol(SLED, reason="r")["cordon"]["reason"] == "hot"

@@ -1,0 +1,1 @@
+"""Which hardware belongs into which place, and what is wrong where another stands there."""
