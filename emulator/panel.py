@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from emulator.chip import ChipBank
+from emulator.core_counters import CoreCounters
 from emulator.hall_cooling import HallCooling
 from emulator.hardware_errors import HardwareErrors
 from emulator.hbm.model import HbmModel
@@ -13,6 +14,7 @@ from emulator.power_minutes import PowerMinute, PowerMinutes
 from emulator.readings import (
     CduReadings,
     CduRequests,
+    CoreCounts,
     EccCounts,
     FailedExecution,
     PumpHealth,
@@ -75,6 +77,8 @@ class Panel:
         self._power = PowerMinutes(skus.chips)
         self._minutes: list[PowerMinute] = []
         self._errors = HardwareErrors(fleet_map)
+        self._cores = CoreCounters(fleet_map)
+        self._counts: list[CoreCounts] = []
         self._failed: Mapping[int, tuple[FailedExecution, ...]] = {}
 
     def sleds(self, hall: Hall, at_unix_ns: int, dt_s: float) -> tuple[SledReadings, ...]:
@@ -83,6 +87,14 @@ class Panel:
         self._minutes = self._power.take(hall.chips.power_w, at_unix_ns)
         self._failed = self._errors.take(hall.hbm.failed_total, hall.powered, at_unix_ns)
         ecc = _ecc_counts(hall.hbm, self._fleet_map)
+        self._counts = self._cores.take(
+            dt_s,
+            flop_per_s=hall.chips.tensor_ratio * hall.chips.kinds.peak_flop_per_s,
+            busy_ratio=hall.chips.tensor_ratio,
+            memory_bytes=hall.chip_memory_bytes,
+            jobs=hall.jobs,
+            powered=hall.powered,
+        )
         leaks = self._leaks.sleds(hall.spilled_l, dt_s)
         return tuple(
             self._sled_readings(row, hall, chip, sled, ecc[row], leaks[row], at_unix_ns)
@@ -177,6 +189,7 @@ class Panel:
             numerical_errors_total=tuple(hall.products.corrupted_total[span].tolist()),
             device_memory_bytes=tuple(hall.chip_memory_bytes[span]),
             ecc=ecc,
+            cores=self._counts[row],
             inlet_c=sled["inlet_c"][row],
             outlet_c=sled["outlet_c"][row],
             flow_lpm=sled["coolant_flow_lpm"][row],

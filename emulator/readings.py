@@ -80,6 +80,22 @@ class EccCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CoreCounts:
+    """What the cores of one sled's chips have done; tuples have one entry a chip."""
+
+    flop_total: tuple[int, ...]
+    """Of all cores of the chip."""
+    busy_us_total: tuple[int, ...]
+    """Of each of its cores: they work alike."""
+    completed_total: tuple[int, ...]
+    failed_total: tuple[int, ...]
+    model_loads_total: tuple[int, ...]
+    device_memory_peak_bytes: tuple[int, ...]
+    host_memory_bytes: tuple[int, ...]
+    host_memory_peak_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailedExecution:
     """An execution that a memory error ended."""
 
@@ -110,6 +126,7 @@ class SledReadings:
     device_memory_bytes: tuple[int, ...]
     power_minutes: tuple[PowerMinute, ...]
     ecc: EccCounts
+    cores: CoreCounts
     inlet_c: float
     outlet_c: float
     flow_lpm: float

@@ -11,19 +11,17 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from emulator.devices.host_names import device_names, instance_id
 from emulator.devices.monitor_config import AGENTS_PLAN, MonitorPlan, Schedules
+from emulator.devices.runtime_memory import RuntimeMemory
 from emulator.devices.view import WorldView
 from emulator.readings import PERCENTILES, RunningJob, SledReadings
 from emulator.skus import settings_of_sled
 from fleet.topology import Fanout
-
-_MIB: Final = 2**20
-_GIB: Final = 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,18 +31,6 @@ class Instance:
     zone: str = "us-east-2c"
     zone_id: str = "use2-az3"
     region: str = "us-east-2"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuntimeMemory:
-    """Where the runtime's bytes go. Estimates."""
-
-    host_dma_bytes: int = 32 * _MIB
-    core_code_bytes: int = 384 * _MIB
-    core_scratchpad_bytes: int = 1 * _GIB
-    core_runtime_bytes: int = 64 * _MIB
-    constants_ratio: float = 0.85
-    """Weights, of what the three above leave; the rest is tensors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,17 +307,8 @@ def _hardware_counters(seen: SledReadings) -> str:
 
 
 def _core_memory(memory: RuntimeMemory, core_bytes: int) -> str:
-    """Breakdown of one core's bytes; the parts sum up to them."""
-    most = core_bytes // 4
-    code = min(memory.core_code_bytes, most)
-    scratchpad = min(memory.core_scratchpad_bytes, most)
-    runtime = min(memory.core_runtime_bytes, most)
-    left = core_bytes - code - scratchpad - runtime
-    constants = int(left * memory.constants_ratio)
-    return (
-        f'{{"constants":{constants},"model_code":{code},"model_shared_scratchpad":{scratchpad},'
-        f'"runtime_memory":{runtime},"tensors":{left - constants}}}'
-    )
+    parts = (f'"{name}":{held}' for name, held in memory.of_core(core_bytes).items())
+    return f"{{{','.join(parts)}}}"
 
 
 def _latencies(latency_s: tuple[float, ...], share: float) -> str:

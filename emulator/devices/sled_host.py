@@ -32,7 +32,7 @@ class SledHost:
         self._sled_id = world.fleet_map.sled_ids[row]
         self._ls = NeuronLs(world, row, fabric)
         self._metrics = NeuronMetrics(world, row, monitor)
-        self._sysfs = NeuronSysfs(world, row, fabric)
+        self._sysfs = NeuronSysfs(world, row, fabric, monitor.memory)
         self._log = KernelLog(world, row)
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:  # noqa: ARG002 - the seam's shape
