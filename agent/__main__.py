@@ -19,6 +19,7 @@ from agent.build import cdu_agent, sled_agent
 from agent.inputs.devices import SledDevices
 from agent.inputs.ecc import EccSemantics
 from agent.inputs.lines import CommandLines, FileLines, HttpLines
+from agent.inputs.neuron_sysfs import ROOT as SYSFS
 from agent.late_bus import LateBus
 from agent.options import AgentOptions
 from agent.places import agents_of, cdu_devices, loop_of_cdu, read_device_list
@@ -47,6 +48,7 @@ class _Where:
     neuron_monitor: str | None
     neuron_monitor_file: Path | None
     neuron_monitor_url: str | None
+    neuron_sysfs: Path | None
     redfish: str | None
     modbus: str | None
     runtime: str | None
@@ -72,6 +74,10 @@ def agent(  # noqa: PLR0913 - one parameter a flag
     ] = None,
     neuron_monitor_url: Annotated[
         str | None, typer.Option(metavar="URL", help="A neuron-monitor stream over HTTP.")
+    ] = None,
+    neuron_sysfs: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help=f"The Neuron driver's devices, on a host {SYSFS}."),
     ] = None,
     redfish: Annotated[
         str | None, typer.Option(metavar="URL", help="The BMC of the sled or CDU.")
@@ -108,6 +114,7 @@ def agent(  # noqa: PLR0913 - one parameter a flag
         neuron_monitor=neuron_monitor,
         neuron_monitor_file=neuron_monitor_file,
         neuron_monitor_url=neuron_monitor_url,
+        neuron_sysfs=neuron_sysfs,
         redfish=redfish,
         modbus=modbus,
         runtime=runtime,
@@ -187,12 +194,19 @@ def _sled(where: _Where, options: AgentOptions, clock: Clock) -> Agent:
         lines=lines,
         bmc=bmc,
         runtime=runtime,
+        sysfs=_folder(where.neuron_sysfs),
         chips=where.chips,
         ecc_semantics=options.ecc_semantics,
     )
     return sled_agent(
         options, where.sled or "", where.loop, devices, clock, closing=(lines, bmc, runtime)
     )
+
+
+def _folder(sysfs: Path | None) -> Path | None:
+    if sysfs is not None and not sysfs.is_dir():
+        raise ConfigurationError(f"--neuron-sysfs {sysfs} is no directory")
+    return sysfs
 
 
 def _cdu(where: _Where, options: AgentOptions, clock: Clock) -> Agent:

@@ -31,7 +31,11 @@ def sled_agent(
         loop_id=loop_id,
         chips=devices.chips,
         parts=SledParts(
-            inputs={name: make(devices) for name, make in SLED_INPUTS.items()},
+            inputs={
+                name: found
+                for name, make in SLED_INPUTS.items()
+                if (found := make(devices)) is not None
+            },
             identity=SledIdentityReader(devices.bmc),
             power=SledPower(devices.bmc, chips=devices.chips, rated_w=options.rated_w),
             jobs=JobRuntime(devices.runtime),

@@ -20,6 +20,7 @@ class Kind(StrEnum):
 
 class Source(StrEnum):
     NEURON = "neuron-monitor"  # the Neuron tools on the host
+    SYSFS = "neuron-sysfs"  # the Neuron driver's files on the host
     REDFISH = "redfish"  # the sled's BMC or the CDU
     AGENT = "agent"  # the agent itself
 
@@ -81,13 +82,17 @@ STATES: Final[dict[str, tuple[str, ...]]] = {
 
 _CHIP, _SLED, _CDU, _PUMP = Scope.CHIP, Scope.SLED, Scope.CDU, Scope.PUMP
 _G, _C, _S = Kind.GAUGE, Kind.COUNTER, Kind.STATE
-_N, _R, _A = Source.NEURON, Source.REDFISH, Source.AGENT
+_N, _Y, _R, _A = Source.NEURON, Source.SYSFS, Source.REDFISH, Source.AGENT
 _BIG: Final = 2.0**63
 
 METRICS: Final[tuple[MetricSpec, ...]] = (
     _row(_CHIP, _G, _R, "junction_c", (-10, 130), "Die temperature."),
     _row(_CHIP, _G, _R, "hbm_c", (-10, 130), "HBM stack temperature, hottest stack."),
     _row(_CHIP, _G, _R, "power_w", (0, 50_000), "Electric power of the chip."),
+    _row(
+        *(_CHIP, _G, _Y, "power_utilization_ratio", (0, 1)),
+        "Power over its maximum, mean of the last whole minute.",
+    ),
     _row(_CHIP, _G, _R, "power_cap_w", (0, 50_000), "Power limit in force."),
     _row(_CHIP, _G, _R, "hbm_utilization_ratio", (0, 1), "HBM bandwidth in use."),
     _row(_CHIP, _G, _N, "neuroncore_utilization_ratio", (0, 1), "Mean over the NeuronCores."),
@@ -95,6 +100,10 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     _row(_CHIP, _G, _N, "device_memory_used_bytes", (0, 4e11), "HBM held by the runtime."),
     _row(_CHIP, _C, _N, "hbm_ecc_corrected_total", (0, _BIG), "Corrected HBM errors."),
     _row(_CHIP, _C, _N, "hbm_ecc_uncorrected_total", (0, _BIG), "Uncorrected HBM errors."),
+    _row(
+        *(_CHIP, _C, _Y, "hbm_ecc_repairable_uncorrected_total", (0, _BIG)),
+        "Uncorrected HBM errors that loading the driver again may repair.",
+    ),
     _row(_CHIP, _C, _N, "sram_ecc_corrected_total", (0, _BIG), "Corrected SRAM errors."),
     _row(_CHIP, _C, _N, "sram_ecc_uncorrected_total", (0, _BIG), "Uncorrected SRAM errors."),
     _row(_SLED, _G, _R, "inlet_c", (-10, 90), "Coolant, or air, at the sled's inlet."),

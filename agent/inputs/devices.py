@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.inputs.ecc import EccSemantics
 from agent.inputs.lines import LineSource
@@ -14,6 +15,8 @@ class SledDevices:
     """Reports of neuron-monitor."""
     bmc: Transport
     runtime: Transport
+    sysfs: Path | None = None
+    """The directory of the Neuron driver's devices; None: it is not read."""
     chips: int = 4
     liquid: bool = True
     """False: cooled by air, without coolant sensors."""

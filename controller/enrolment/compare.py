@@ -85,7 +85,7 @@ def _replacements(trusted: SledIdentity, identity: SledIdentity) -> list[Mismatc
     # A chip that does not tell its serial for once is not another chip.
     changed = [
         f"{part} {was.get(part, 'none')} is now {now.get(part, 'none')}"
-        for part in sorted(was.keys() | now.keys())
+        for part in {**was, **now}
         if was.get(part) != now.get(part) and not _silent(part, identity)
     ]
     if trusted.part_number != identity.part_number:

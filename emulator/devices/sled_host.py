@@ -32,7 +32,7 @@ class SledHost:
         self._sled_id = world.fleet_map.sled_ids[row]
         self._ls = NeuronLs(world, row, fabric)
         self._metrics = NeuronMetrics(world, row, monitor)
-        self._sysfs = NeuronSysfs(world, row, fabric, monitor.memory)
+        self.sysfs = NeuronSysfs(world, row, fabric, monitor.memory)
         self._log = KernelLog(world, row)
 
     def handle(self, method: str, target: str, body: bytes | None = None) -> Answer:  # noqa: ARG002 - the seam's shape
@@ -60,7 +60,7 @@ class SledHost:
         asked = parse_qs(query).get("layout", [SysfsLayout.OLD.value])[0]
         if asked not in set(SysfsLayout):
             return _problem(422, f"layout={asked} is not known; use {' or '.join(SysfsLayout)}")
-        files = self._sysfs.files(SysfsLayout(asked))
+        files = self.sysfs.files(SysfsLayout(asked))
         if not path:
             return Answer(status=200, body=msgspec.json.encode(files))
         if path not in files:

@@ -15,7 +15,7 @@ def identity(site: EmbeddedSite, sled_id: str) -> dict[str, Any]:
 
 
 def incidents(site: EmbeddedSite) -> list[dict[str, Any]]:
-    return [one for one in site.api.incidents() if one["family"] == "identity"]
+    return [one for one in site.api.incidents() if one["rule"] == "identity_mismatch"]
 
 
 def test_a_claimed_and_a_replaced_sled_are_refused_until_a_person_approves(tmp_path: Path) -> None:

@@ -161,6 +161,47 @@ def test_sysfs_power_is_a_minute_in_percent() -> None:
     )
 
 
+def test_sysfs_has_every_counter_that_the_guide_names() -> None:
+    files = json.loads(Bench().get("/sysfs"))
+    core = "neuron1/neuron_core3/stats"
+    status = {path.split("/")[-2] for path in files if path.startswith(f"{core}/status/")}
+    assert len(status) == 24
+    for name in ("flop_count", "nc_time_in_use", "inference_count", "model_load_count"):
+        assert f"{core}/other_info/{name}/total" in files
+        assert f"{core}/other_info/{name}/present" in files
+    held = [path for path in files if path.startswith(f"{core}/memory_usage/device_mem/")]
+    assert len(held) == 3 * (1 + 11)
+    host = [path for path in files if path.startswith("neuron1/stats/memory_usage/host_mem/")]
+    assert len(host) == 3 * 8
+
+
+def test_sysfs_counts_work_exactly_and_spreads_it_over_the_cores() -> None:
+    bench = Bench()
+    core = "neuron0/neuron_core7/stats"
+    assert bench.file(f"{core}/other_info/flop_count/total") == "1000000000000000000\n"
+    assert bench.file(f"{core}/other_info/nc_time_in_use/total") == "61000000\n"
+    assert bench.file(f"{core}/other_info/model_load_count/total") == "2\n"
+    assert bench.file(f"{core}/status/success/total") == "1500\n"
+    assert bench.file(f"{core}/status/success/present") == "1000\n"
+    assert bench.file(f"{core}/other_info/inference_count/total") == "1503\n"
+
+
+def test_sysfs_memory_categories_sum_up_to_the_whole() -> None:
+    files = json.loads(Bench().get("/sysfs"))
+    top = "neuron0/neuron_core0/stats/memory_usage/device_mem"
+    for kind in ("total", "peak"):
+        parts = [
+            int(text)
+            for path, text in files.items()
+            if path.startswith(f"{top}/") and path.endswith(f"/{kind}") and path != f"{top}/{kind}"
+        ]
+        assert sum(parts) == int(files[f"{top}/{kind}"])
+    assert int(files[f"{top}/peak"]) == 15_000_000_000
+    host = "neuron0/stats/memory_usage/host_mem"
+    held = [int(t) for p, t in files.items() if p.startswith(host) and p.endswith("/total")]
+    assert sum(held) == 2_147_483_648
+
+
 def test_serial_numbers_are_16_hex_digits_and_a_chips_own() -> None:
     bench = Bench()
     serials = [bench.file(f"neuron{chip}/info/serial_number").strip() for chip in range(4)]
