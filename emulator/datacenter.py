@@ -239,7 +239,7 @@ class World:
             jobs=[self.serving.running_jobs(row) for row in range(self.fleet_map.sleds)],
         )
         at_unix_ns = self._clock.unix_ns()
-        sleds = self._panel.sleds(hall, at_unix_ns, dt_s)
+        sleds = self._panel.sleds(hall, self._requests, at_unix_ns, dt_s)
         cdus = self._panel.cdus(self.loops, self.loops.requests, self._spilled_l, at_unix_ns, dt_s)
         built = sleds_as_built(sleds, self.broken, self.fleet_map)
         self._sled_readings = sleds_as_reached(built, self.broken)

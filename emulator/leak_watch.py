@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emulator.readings import CduRequests
+from emulator.readings import SLED_LEAK_DETECTORS, CduRequests, LeakReaction, SledRequests
 from emulator.sensing import Sensors
 from emulator.skus.fleet import FleetSkus
 from fleet.metrics import LeakState
@@ -57,19 +57,48 @@ class LeakWatch:
         self._skus = skus
         self._settings = settings or LeakWatchSettings()
         self._loop_of_sled = fleet_map.loop_of_sled
+        self._wet_s: dict[tuple[int, int, LeakState], float] = {}
+        """Sled, detector and state -> for how long it has said so."""
         self._latched: list[tuple[bool, ...]] = [(False,) * 3 for _ in fleet_map.loop_ids]
 
-    def sleds(self, spilled_l: FloatArray, dt_s: float) -> list[tuple[LeakState, ...]]:
-        """A rope under the couplings, and the tray that sees a quarter of what it sees; [sleds]."""
+    def sleds(
+        self, spilled_l: FloatArray, requests: Sequence[SledRequests], dt_s: float
+    ) -> list[tuple[LeakState, ...]]:
+        """A rope under the couplings, and the tray that sees a quarter of what it sees; [sleds].
+
+        BMCs react as they were told to.
+        """
         seen_l = self._sensors.read("leak_state", spilled_l, dt_s)
         if not seen_l.any() and not spilled_l.any():  # nearly always
-            return [(LeakState.OK, LeakState.OK)] * len(spilled_l)
-        return [
+            self._wet_s = {}
+            return [(LeakState.OK,) * SLED_LEAK_DETECTORS] * len(spilled_l)
+        states = [
             self._sled(row, rope, 0.25 * truth)
             for row, (rope, truth) in enumerate(
                 zip(seen_l.tolist(), spilled_l.tolist(), strict=True)
             )
         ]
+        self._react(states, requests, dt_s)
+        return states
+
+    def _react(
+        self,
+        states: Sequence[tuple[LeakState, ...]],
+        requests: Sequence[SledRequests],
+        dt_s: float,
+    ) -> None:
+        wet_s = {}
+        for row, shown in enumerate(states):
+            for place, state in enumerate(shown):
+                policy = requests[row].leak_policies[place]
+                reaction = policy.reaction(state)
+                if not policy.enabled or reaction is LeakReaction.NONE:
+                    continue
+                lasted_s = self._wet_s.get((row, place, state), 0.0) + dt_s
+                wet_s[row, place, state] = lasted_s
+                if lasted_s >= policy.delay_s:
+                    requests[row].powered = False
+        self._wet_s = wet_s
 
     def _sled(self, row: int, rope_l: float, tray_l: float) -> tuple[LeakState, LeakState]:
         limits = self._skus.of_sled(row)

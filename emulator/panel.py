@@ -20,6 +20,7 @@ from emulator.readings import (
     PumpHealth,
     RunningJob,
     SledReadings,
+    SledRequests,
 )
 from emulator.sensing import Sensors
 from emulator.skus import FleetSkus
@@ -81,7 +82,9 @@ class Panel:
         self._counts: list[CoreCounts] = []
         self._failed: Mapping[int, tuple[FailedExecution, ...]] = {}
 
-    def sleds(self, hall: Hall, at_unix_ns: int, dt_s: float) -> tuple[SledReadings, ...]:
+    def sleds(
+        self, hall: Hall, requests: Sequence[SledRequests], at_unix_ns: int, dt_s: float
+    ) -> tuple[SledReadings, ...]:
         chip = self._chip_columns(hall, dt_s)
         sled = self._sled_columns(hall, dt_s)
         self._minutes = self._power.take(hall.chips.power_w, at_unix_ns)
@@ -95,7 +98,7 @@ class Panel:
             jobs=hall.jobs,
             powered=hall.powered,
         )
-        leaks = self._leaks.sleds(hall.spilled_l, dt_s)
+        leaks = self._leaks.sleds(hall.spilled_l, requests, dt_s)
         return tuple(
             self._sled_readings(row, hall, chip, sled, ecc[row], leaks[row], at_unix_ns)
             for row in range(self._fleet_map.sleds)

@@ -199,11 +199,40 @@ class JobSpec:
     """Every sled of the gang, this one included."""
 
 
+class LeakReaction(StrEnum):
+    """What a BMC does by itself when a leak detector says so; Redfish' ReactionType."""
+
+    NONE = "None"  # it tells, and does nothing
+    GRACEFUL_SHUTDOWN = "GracefulShutdown"  # shuts the host down; it stays off
+    FORCE_OFF = "ForceOff"  # cuts the power; it stays off
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakPolicy:
+    """As written to one leak detector. Delivered without reactions: the agent's guard has them."""
+
+    enabled: bool = True
+    on_warning: LeakReaction = LeakReaction.NONE
+    on_critical: LeakReaction = LeakReaction.NONE
+    delay_s: float = 0.0
+    """A state must last so long before it is reacted to."""
+
+    def reaction(self, state: LeakState) -> LeakReaction:
+        if state is LeakState.CRITICAL:
+            return self.on_critical
+        return self.on_warning if state is LeakState.WARNING else LeakReaction.NONE
+
+
+SLED_LEAK_DETECTORS: Final = 2
+
+
 class SledRequests:
-    """Registers of one sled. `jobs` is never changed in place but replaced."""
+    """Registers of one sled. `jobs` and `leak_policies` are never changed in place but replaced."""
 
     def __init__(self, *, chips: int) -> None:
         self.powered = True
+        self.leak_policies: tuple[LeakPolicy, ...] = (LeakPolicy(),) * SLED_LEAK_DETECTORS
+        """One entry a detector."""
         self.power_cap_ratio: tuple[float, ...] = (1.0,) * chips
         """Of the rated power, one entry a chip."""
         self.jobs: Mapping[str, JobSpec] = MappingProxyType({})
@@ -224,6 +253,12 @@ class SledRequests:
         """Nothing runs on after a loss of power."""
         with self._writers:
             self.jobs = MappingProxyType({})
+
+    def set_leak_policy(self, place: int, policy: LeakPolicy) -> None:
+        with self._writers:
+            policies = list(self.leak_policies)
+            policies[place] = policy
+            self.leak_policies = tuple(policies)
 
     def cap_power(self, chip: int, ratio: float) -> None:
         with self._writers:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from emulator.devices.answer import Answer
+from emulator.devices.leak_detectors import leak_detector
 from emulator.devices.redfish import (
     ENABLED,
     ROOT,
@@ -22,7 +23,7 @@ from emulator.devices.redfish import (
     static,
 )
 from emulator.devices.redfish_rules import Nested, Number, OneOf, Rule, SetPoint, Written
-from emulator.devices.sled_bmc import leak_detector, number
+from emulator.devices.sled_bmc import number
 from emulator.devices.view import WorldView
 from emulator.faults.reach import check_answers
 from emulator.readings import CduReadings, CduRequests, ControlMode, PumpHealth
@@ -49,6 +50,8 @@ class CduIdentity:
     rated_rpm: float = 3_600.0
     reservoir_l: float = 6.4
     firmware_version: str = "1.0.0"
+    readings_as_text: bool = False
+    """Every `Reading` is a string, as the firmware of one vendor has it."""
     coolant: Mapping[str, object] | None = None
     """Redfish `Coolant`; None is PG25 at 40 C."""
 
@@ -168,12 +171,12 @@ class CduRedfish:
 
         def properties(seen: CduReadings) -> dict[str, object]:
             return {
-                "SupplyTemperatureCelsius": _excerpt(seen.supply_c),
-                "ReturnTemperatureCelsius": _excerpt(seen.return_c),
-                "DeltaTemperatureCelsius": _excerpt(seen.return_c - seen.supply_c),
-                "FlowLitersPerMinute": _excerpt(seen.secondary_flow_lpm),
-                "SupplyPressurekPa": _excerpt(seen.supply_pressure_kpa),
-                "DeltaPressurekPa": _excerpt(seen.secondary_dp_kpa),
+                "SupplyTemperatureCelsius": self._excerpt(seen.supply_c),
+                "ReturnTemperatureCelsius": self._excerpt(seen.return_c),
+                "DeltaTemperatureCelsius": self._excerpt(seen.return_c - seen.supply_c),
+                "FlowLitersPerMinute": self._excerpt(seen.secondary_flow_lpm),
+                "SupplyPressurekPa": self._excerpt(seen.supply_pressure_kpa),
+                "DeltaPressurekPa": self._excerpt(seen.secondary_dp_kpa),
                 "SupplyTemperatureControlCelsius": _control(
                     self._requests().supply_setpoint_c, span
                 ),
@@ -187,11 +190,11 @@ class CduRedfish:
 
         def properties(seen: CduReadings) -> dict[str, object]:
             return {
-                "SupplyTemperatureCelsius": _excerpt(seen.primary_supply_c),
-                "ReturnTemperatureCelsius": _excerpt(seen.primary_return_c),
-                "FlowLitersPerMinute": _excerpt(seen.primary_flow_lpm),
-                "HeatRemovedkW": _excerpt(seen.heat_removed_w / 1e3),
-                "ValvePositionPercent": _excerpt(100.0 * seen.valve_ratio),
+                "SupplyTemperatureCelsius": self._excerpt(seen.primary_supply_c),
+                "ReturnTemperatureCelsius": self._excerpt(seen.primary_return_c),
+                "FlowLitersPerMinute": self._excerpt(seen.primary_flow_lpm),
+                "HeatRemovedkW": self._excerpt(seen.heat_removed_w / 1e3),
+                "ValvePositionPercent": self._excerpt(100.0 * seen.valve_ratio),
                 "ValvePositionControlPercent": _control(
                     100.0 * self._requests().valve_ratio, _PERCENT
                 ),
@@ -238,7 +241,7 @@ class CduRedfish:
                 {
                     **fixed,
                     "Status": status,
-                    "PumpSpeedPercent": {"Reading": number(100.0 * speed, 3), "SpeedRPM": rpm},
+                    "PumpSpeedPercent": {**self._excerpt(100.0 * speed), "SpeedRPM": rpm},
                     "SpeedControlPercent": _control(asked, _PERCENT),
                     "Oem": {"Isotherm": {"PowerWatts": watts}},
                 }
@@ -260,7 +263,7 @@ class CduRedfish:
         }
 
         def render() -> bytes:
-            level = _excerpt(100.0 * self._readings().reservoir_level_ratio)
+            level = self._excerpt(100.0 * self._readings().reservoir_level_ratio)
             return msgspec.json.encode({**fixed, "FluidLevelPercent": level})
 
         return Resource(path=path, render=render)
@@ -274,9 +277,9 @@ class CduRedfish:
             return msgspec.json.encode(
                 {
                     **fixed,
-                    "TemperatureCelsius": _excerpt(seen.hall_air_c),
-                    "DewPointCelsius": _excerpt(seen.dew_point_c),
-                    "PowerWatts": _excerpt(sum(seen.pump_power_w)),
+                    "TemperatureCelsius": self._excerpt(seen.hall_air_c),
+                    "DewPointCelsius": self._excerpt(seen.dew_point_c),
+                    "PowerWatts": self._excerpt(sum(seen.pump_power_w)),
                 }
             )
 
@@ -287,6 +290,12 @@ class CduRedfish:
         # Drip pan and floor have ropes; the third watches the level of the expansion vessel.
         kind = "FloatSwitch" if place == _FLOAT_SWITCH else "Moisture"
         return leak_detector(path, lambda: self._readings().leak[place], kind)
+
+    def _excerpt(self, value: float) -> dict[str, float | str | None]:
+        shown = number(value, 3)
+        if shown is None or not self._described.readings_as_text:
+            return {"Reading": shown}
+        return {"Reading": f"{shown:g}"}
 
     # --- writes ----------------------------------------------------------------------------------
 
@@ -345,10 +354,6 @@ def _filter() -> Resource:
     """The main strainer. How clogged it is no CDU of this kind measures: it tells no more."""
     properties = {"Replaceable": True, "HotPluggable": False, "Status": ENABLED}
     return static(f"{UNIT}/Filters/1", "Filter.v1_0_2", "Main filter", properties)
-
-
-def _excerpt(value: float) -> dict[str, float | None]:
-    return {"Reading": number(value, 3)}
 
 
 def _control(set_point: float, span: Number) -> dict[str, float]:

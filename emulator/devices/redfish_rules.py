@@ -38,6 +38,16 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """true or false; written as 1 or 0."""
+
+    def check(self, name: str, value: object, written: Written) -> None:
+        if not isinstance(value, bool):
+            raise errors.wrong_type(name, value, "true or false")
+        written[name] = float(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetPoint:
     """A control excerpt: `{"SetPoint": x}`, or the bare number that some clients send."""
 

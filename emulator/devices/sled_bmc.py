@@ -2,13 +2,14 @@
 
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from emulator.devices.answer import Answer
+from emulator.devices.leak_detectors import reacting_leak_detector
 from emulator.devices.nitro_redfish import MAKER, MANAGER, NitroSeat, nitro_nodes
 from emulator.devices.redfish import (
     ENABLED,
@@ -23,12 +24,11 @@ from emulator.devices.redfish import (
     service_root,
     static,
 )
-from emulator.devices.redfish_rules import Number, Written
+from emulator.devices.redfish_rules import Nested, Number, Rule, Written
 from emulator.devices.view import WorldView
 from emulator.faults.reach import check_answers
 from emulator.readings import SledReadings, SledRequests
 from emulator.skus import settings_of_sled
-from fleet.metrics import LeakState
 from fleet.topology import Cooling
 
 CHASSIS: Final = f"{ROOT}/Chassis/Sled"
@@ -161,8 +161,11 @@ class SledBmc:
         return Resource(path=path, render=render, rules=rules, write=write)
 
     def _leak_detector(self, place: int) -> Resource:
-        return leak_detector(
-            f"{LEAK_DETECTION}/LeakDetectors/{place + 1}", lambda: self._readings().leak[place]
+        return reacting_leak_detector(
+            f"{LEAK_DETECTION}/LeakDetectors/{place + 1}",
+            lambda: self._readings().leak[place],
+            lambda: self._requests().leak_policies[place],
+            lambda policy: self._requests().set_leak_policy(place, policy),
         )
 
     def _system(self, sled_id: str) -> Resource:
@@ -195,23 +198,6 @@ class SledBmc:
 def number(value: float, digits: int = 6) -> float | None:
     """A reading for JSON: null where the sensor shows nothing."""
     return round(value, digits) if math.isfinite(value) else None
-
-
-def leak_detector(path: str, state: Callable[[], LeakState], kind: str = "Moisture") -> Resource:
-    """One DetectorState; `kind` is a Redfish LeakDetectorType: a rope, or a `FloatSwitch`."""
-    fixed = {
-        **identity(path, "LeakDetector.v1_6_0", f"Leak detector {path.rsplit('/', 1)[1]}"),
-        "LeakDetectorType": kind,
-    }
-    healths = {LeakState.WARNING: "Warning", LeakState.CRITICAL: "Critical"}
-    states = {LeakState.UNAVAILABLE: "UnavailableOffline", LeakState.ABSENT: "Absent"}
-
-    def render() -> bytes:
-        now = state()
-        status = {"State": states.get(now, "Enabled"), "Health": healths.get(now, "OK")}
-        return msgspec.json.encode({**fixed, "DetectorState": now.value, "Status": status})
-
-    return Resource(path=path, render=render)
 
 
 def _chassis(sled_id: str, seat: NitroSeat) -> Resource:
@@ -357,32 +343,50 @@ def _chip_sensors(settings: BmcSettings, chip: int, rated_w: float) -> list[_Sen
 
 
 def _sensor_resource(sensor: _Sensor, readings: Callable[[], SledReadings]) -> Resource:
-    """A sensor from a template made once, because each is read every second."""
+    """A sensor from a template made once, because each is read every second; its thresholds may
+    be written.
+    """
     path = f"{CHASSIS}/Sensors/{sensor.id}"
+    upper = {"UpperCaution": sensor.caution, "UpperCritical": sensor.critical}
+    limits = {name: limit for name, limit in upper.items() if limit is not None}
+    template = _template(path, sensor, limits)
+    read = sensor.read
+
+    def render() -> bytes:
+        value = read(readings())
+        if not math.isfinite(value):
+            return template % (b"null", b"UnavailableOffline", b"OK")
+        caution = limits.get("UpperCaution", math.inf)
+        critical = limits.get("UpperCritical", math.inf)
+        # Either may have been written below the other.
+        health = b"Critical" if value >= critical else b"Warning" if value >= caution else b"OK"
+        return template % (b"%.9g" % value, b"Enabled", health)
+
+    def write(written: Written) -> None:
+        nonlocal template
+        for name, held in limits.items():
+            limits[name] = float(written.get(f"Thresholds/{name}/Reading", held))
+        template = _template(path, sensor, limits)
+
+    return Resource(path=path, render=render, rules=_threshold_rules(sensor, limits), write=write)
+
+
+def _template(path: str, sensor: _Sensor, limits: Mapping[str, float]) -> bytes:
     properties = {
         **identity(path, "Sensor.v1_11_0", sensor.name),
         "ReadingType": sensor.type,
         "ReadingUnits": sensor.units,
         "ReadingRangeMin": sensor.span[0],
         "ReadingRangeMax": sensor.span[1],
-        "Thresholds": _thresholds(sensor),
+        "Thresholds": {name: {"Reading": limit} for name, limit in limits.items()},
     }
     template = msgspec.json.encode(properties).replace(b"%", b"%%")[:-1]
-    template += b',"Reading":%b,"Status":{"State":"%b","Health":"%b"}}'
-    read = sensor.read
-    caution = math.inf if sensor.caution is None else sensor.caution
-    critical = math.inf if sensor.critical is None else sensor.critical
-
-    def render() -> bytes:
-        value = read(readings())
-        if not math.isfinite(value):
-            return template % (b"null", b"UnavailableOffline", b"OK")
-        health = b"OK" if value < caution else b"Warning" if value < critical else b"Critical"
-        return template % (b"%.9g" % value, b"Enabled", health)
-
-    return Resource(path=path, render=render)
+    return template + b',"Reading":%b,"Status":{"State":"%b","Health":"%b"}}'
 
 
-def _thresholds(sensor: _Sensor) -> dict[str, object]:
-    limits = {"UpperCaution": sensor.caution, "UpperCritical": sensor.critical}
-    return {name: {"Reading": limit} for name, limit in limits.items() if limit is not None}
+def _threshold_rules(sensor: _Sensor, limits: Mapping[str, float]) -> dict[str, Rule] | None:
+    if not limits:
+        return None
+    reading = Number(low=sensor.span[0], high=sensor.span[1], unit=sensor.units)
+    writable: dict[str, Rule] = {name: Nested(rules={"Reading": reading}) for name in limits}
+    return {"Thresholds": Nested(rules=writable)}
