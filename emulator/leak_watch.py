@@ -72,7 +72,7 @@ class LeakWatch:
         if not seen_l.any() and not spilled_l.any():  # nearly always
             self._wet_s = {}
             return [(LeakState.OK,) * SLED_LEAK_DETECTORS] * len(spilled_l)
-        states = [
+        states: list[tuple[LeakState, ...]] = [
             self._sled(row, rope, 0.25 * truth)
             for row, (rope, truth) in enumerate(
                 zip(seen_l.tolist(), spilled_l.tolist(), strict=True)

@@ -60,8 +60,8 @@ def reacting_leak_detector(
             replace(
                 now,
                 enabled=bool(written.get("Enabled", now.enabled)),
-                on_warning=LeakReaction(written.get("WarningReactionType", now.on_warning)),
-                on_critical=LeakReaction(written.get("CriticalReactionType", now.on_critical)),
+                on_warning=LeakReaction(str(written.get("WarningReactionType", now.on_warning))),
+                on_critical=LeakReaction(str(written.get("CriticalReactionType", now.on_critical))),
                 delay_s=float(written.get("ReactionDelaySeconds", now.delay_s)),
             )
         )
