@@ -16,6 +16,7 @@ import structlog
 import typer
 
 from agent.build import cdu_agent, sled_agent
+from agent.flags import flags_of
 from agent.inputs.devices import SledDevices
 from agent.inputs.ecc import EccSemantics
 from agent.inputs.lines import CommandLines, FileLines, HttpLines
@@ -41,101 +42,77 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 class _Where:
     """What the flags name: one sled, one CDU, or a list of devices."""
 
-    sled: str | None
-    cdu: str | None
-    devices: str | None
-    loop: str | None
-    neuron_monitor: str | None
-    neuron_monitor_file: Path | None
-    neuron_monitor_url: str | None
-    neuron_sysfs: Path | None
-    redfish: str | None
-    modbus: str | None
-    runtime: str | None
-    chips: int
-    pumps: int
-
-
-@app.command()
-def agent(  # noqa: PLR0913 - one parameter a flag
-    *,
-    sled: Annotated[str | None, typer.Option(help="Id of the sled beside this agent.")] = None,
-    cdu: Annotated[str | None, typer.Option(help="Id of the CDU beside this agent.")] = None,
+    sled: Annotated[str | None, typer.Option(help="Id of the sled beside this agent.")] = None
+    cdu: Annotated[str | None, typer.Option(help="Id of the CDU beside this agent.")] = None
     devices: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Host an agent for every device listed at URL/devices."),
-    ] = None,
-    loop: Annotated[str | None, typer.Option(help="Id of the cooling loop.")] = None,
+    ] = None
+    loop: Annotated[str | None, typer.Option(help="Id of the cooling loop.")] = None
     neuron_monitor: Annotated[
         str | None, typer.Option(metavar="COMMAND", help="neuron-monitor and its arguments.")
-    ] = None,
+    ] = None
     neuron_monitor_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A recorded neuron-monitor stream.")
-    ] = None,
+    ] = None
     neuron_monitor_url: Annotated[
         str | None, typer.Option(metavar="URL", help="A neuron-monitor stream over HTTP.")
-    ] = None,
+    ] = None
     neuron_sysfs: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help=f"The Neuron driver's devices, on a host {SYSFS}."),
-    ] = None,
+    ] = None
     redfish: Annotated[
         str | None, typer.Option(metavar="URL", help="The BMC of the sled or CDU.")
-    ] = None,
+    ] = None
     modbus: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="A CDU that speaks Modbus/TCP in the ORV3 map."),
-    ] = None,
+    ] = None
     runtime: Annotated[
         str | None, typer.Option(metavar="URL", help="The job runtime of the sled, if any.")
-    ] = None,
-    kafka: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT[,...]", help="The brokers.")
-    ] = None,
+    ] = None
+    chips: Annotated[int, typer.Option(min=1, max=64, help="Chips of a sled.")] = 4
+    pumps: Annotated[int, typer.Option(min=1, max=16, help="Pumps of a CDU.")] = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """What the flags say of the process itself."""
+
+    kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT[,...]", help="The brokers.")] = (
+        None
+    )
     state_dir: Annotated[
         Path | None, typer.Option(help="Where epoch, term, guard and spool are kept.")
-    ] = None,
-    chips: Annotated[int, typer.Option(min=1, max=64, help="Chips of a sled.")] = 4,
-    pumps: Annotated[int, typer.Option(min=1, max=16, help="Pumps of a CDU.")] = 2,
-    period: Annotated[float, typer.Option(help="Seconds between frames.")] = 1.0,
-    ecc: Annotated[
-        EccSemantics, typer.Option(help="What ECC counts of neuron-monitor mean.")
-    ] = EccSemantics.AUTO,
+    ] = None
+    period: Annotated[float, typer.Option(help="Seconds between frames.")] = 1.0
+    ecc: Annotated[EccSemantics, typer.Option(help="What ECC counts of neuron-monitor mean.")] = (
+        EccSemantics.AUTO
+    )
     once: Annotated[
         bool, typer.Option("--once", help="Print one collected frame as JSON and end; no bus.")
-    ] = False,
-) -> None:
+    ] = False
+
+
+@app.command()
+@flags_of(_Where, _How)
+def agent(where: _Where, how: _How) -> None:
     """Read the devices of a sled or CDU, publish what they say, and carry out commands."""
-    where = _Where(
-        sled=sled,
-        cdu=cdu,
-        devices=devices,
-        loop=loop,
-        neuron_monitor=neuron_monitor,
-        neuron_monitor_file=neuron_monitor_file,
-        neuron_monitor_url=neuron_monitor_url,
-        neuron_sysfs=neuron_sysfs,
-        redfish=redfish,
-        modbus=modbus,
-        runtime=runtime,
-        chips=chips,
-        pumps=pumps,
-    )
     _log_to_stderr()
     try:
         with ExitStack() as stack:
-            directory = _state_dir(stack, state_dir, once=once)
             options = AgentOptions(
-                state_dir=directory,
-                period_s=period,
-                ecc_semantics=ecc,
-                readers=4 if devices else 1,
+                state_dir=_state_dir(stack, how.state_dir, once=how.once),
+                period_s=how.period,
+                ecc_semantics=how.ecc,
+                readers=4 if where.devices else 1,
             )
             options.validate()
-            if once:
+            if how.once:
                 _print_once(where, options)
             else:
-                _serve(where, options, kafka)
+                _serve(where, options, how.kafka)
     except IsothermError as error:
         typer.echo(f"isotherm-agent: {error}", err=True)
         raise typer.Exit(2) from None

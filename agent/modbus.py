@@ -1,6 +1,7 @@
 """How a device that speaks Modbus is reached: the seam, its real side over TCP, and its map."""
 
 import threading
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Final, Protocol
@@ -53,6 +54,7 @@ class ModbusTcp:
         self._unit_id = unit_id
         self._turn = threading.Lock()
         self._client = ModbusTcpClient(host, port=port, timeout=timeout_s, retries=0)
+        self._end: Callable[[], None] = self._client.close
 
     def read_registers(self, address: int, count: int) -> list[int]:
         with self._turn:
@@ -70,7 +72,7 @@ class ModbusTcp:
             self._asked(address, len(words), words)
 
     def close(self) -> None:
-        self._client.close()  # type: ignore[no-untyped-call]
+        self._end()
 
     def _asked(self, address: int, count: int, words: list[int] | None) -> ModbusPDU:
         client, unit_id = self._client, self._unit_id
@@ -80,11 +82,11 @@ class ModbusTcp:
             else:
                 answer = client.write_registers(address, words, device_id=unit_id)
         except (ModbusException, OSError) as error:
-            client.close()  # type: ignore[no-untyped-call]
+            self._end()
             reason = " ".join(str(error).split()) or type(error).__name__
             raise NoAnswerError(f"{self.name} does not answer: {reason[:200]}") from error
         except Exception as error:
-            client.close()  # type: ignore[no-untyped-call]
+            self._end()
             raise DeviceError(f"{self.name}: an answer that is not Modbus: {error}") from error
         if answer.isError():
             code = getattr(answer, "exception_code", 0)

@@ -77,7 +77,7 @@ class Thinned:
 class Contents(Protocol):
     """What a spool must ask about the messages that it holds."""
 
-    def span_s(self, payload: bytes) -> float:
+    def span_s(self, payload: bytes, /) -> float:
         """Seconds that a value of the message stands for."""
 
     def thin(self, records: Sequence[Record], span_s: float) -> Thinned | None:
@@ -93,7 +93,7 @@ class Contents(Protocol):
 class Opaque:
     """Messages that are never thinned and that nobody misses by number."""
 
-    def span_s(self, payload: bytes) -> float:  # noqa: ARG002 - all are alike
+    def span_s(self, _payload: bytes, /) -> float:
         return 0.0
 
     def thin(self, records: Sequence[Record], span_s: float) -> None:

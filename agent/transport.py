@@ -32,7 +32,7 @@ class NoAnswerError(DeviceError):
 class Transport(Protocol):
     """One device's requests; `HttpTransport` and in-process devices have this shape."""
 
-    def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    def request(self, method: str, path: str, body: bytes | None = None, /) -> tuple[int, bytes]:
         """HTTP status and body; NoAnswerError if nothing came back. Safe between threads."""
 
 
@@ -195,7 +195,7 @@ class NoTransport:
     def __init__(self, what: str) -> None:
         self._what = what
 
-    def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:  # noqa: ARG002 - the seam's shape
+    def request(self, _method: str, _path: str, _body: bytes | None = None, /) -> tuple[int, bytes]:
         raise NoAnswerError(f"this sled has no {self._what}")
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ import shlex
 import socket
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
@@ -51,7 +52,7 @@ class FileLines:
         self._file.close()
 
 
-class _Stream:
+class _Stream(ABC):
     """Lines that a thread reads; opened again, with growing waits, whenever it ends."""
 
     def __init__(self, name: str) -> None:
@@ -76,10 +77,11 @@ class _Stream:
         self._interrupt()
         self._thread.join(2 * _END_WAIT_S)
 
+    @abstractmethod
     def _pieces(self) -> Iterator[bytes]:
         """Bytes as they come until the stream ends; DeviceError says why it could not start."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _interrupt(self) -> None:
         """Make a blocked `_pieces` return."""
 
