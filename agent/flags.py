@@ -25,7 +25,7 @@ def flags_of(*kinds: type) -> Callable[[Command], Command]:
             )
 
         # typer reads both.
-        told.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        vars(told)["__signature__"] = inspect.Signature(parameters)
         told.__annotations__ = {one.name: one.annotation for one in parameters}
         return told
 
