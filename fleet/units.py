@@ -25,6 +25,9 @@ SUFFIXES: Final[dict[str, str]] = {
 
 FLOP_PER_GFLOP: Final = 1e9
 W_PER_KW: Final = 1e3
+KPA_PER_PSI: Final = 6.894757
+LPM_PER_GPM: Final = 3.785412
+"""Of US gallons."""
 
 
 def percent_to_ratio(percent: float) -> float:

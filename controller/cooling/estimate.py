@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.cooling import units, vote
 from controller.cooling.control import SensorFault
 from controller.cooling.settings import EstimateSettings
+from controller.cooling.vote import FlowVote, SupplyVote
 from controller.state.snapshot import FleetSnapshot
 from fleet.clock import NS_PER_S
 from fleet.metrics import LEAK_STATES, STATES, LeakState
@@ -17,6 +19,8 @@ from thermal.model import loop as model
 
 _LEAK = LEAK_STATES.index(LeakState.CRITICAL)
 _ON = STATES["power_state"].index("On")
+_W_PER_K_PER_LPM = 1.0 / model.flow_for_heat_lpm(1.0, 1.0)
+_USUAL_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,7 @@ class LoopReadings:
     at_s: float
     cdu_age_s: float
     cdu: Mapping[str, float]
-    """supply_c, return_c, secondary_flow_lpm, primary_supply_c, dew_point_c."""
+    """By name of a sensor in `EstimateSettings.sensors`."""
     valve_ratio: float
     pump_ratio: float
     """Fastest pump."""
@@ -41,13 +45,17 @@ class LoopReadings:
     """Of the worst branches (`robust_share`)."""
     inlet_c: float
     """Median over the sleds."""
+    sleds_flow_lpm: float = math.nan
+    """Sum of the sleds' own meters; those not heard count as the mean of the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateState:
     trusts: Mapping[str, SensorTrust] = field(default_factory=dict)
-    biased_since_s: float | None = None
-    """Since when the supply sensor disagrees with the sleds' inlets."""
+    usual: Mapping[str, float] = field(default_factory=dict)
+    """What each sensor has said lately while it was believed: a swap of units leaps from it."""
+    supply: SupplyVote = field(default_factory=SupplyVote)
+    flow: FlowVote = field(default_factory=FlowVote)
     unbalanced_since_s: float | None = None
 
 
@@ -67,6 +75,9 @@ class LoopInputs:
     junction_c: float
     valve_ratio: float
     pump_ratio: float
+    dp_kpa: float
+    pressure_kpa: float
+    level_ratio: float
     leak: bool
     unusable: str | None
     """Why the loop can not be steered on this; None when it can."""
@@ -95,6 +106,7 @@ def read_loop(snapshot: FleetSnapshot, loop: int, settings: EstimateSettings) ->
         chip_power_w=_quantile(snapshot.chip["power_w"][chips][chip_on], settings.robust_share),
         junction_c=_quantile(snapshot.chip["junction_c"][chips][chip_on], settings.robust_share),
         inlet_c=_quantile(snapshot.sled["inlet_c"][sleds][on], 0.5),
+        sleds_flow_lpm=_sum_of_all(snapshot.sled["coolant_flow_lpm"][sleds][fresh], len(fresh)),
     )
 
 
@@ -103,19 +115,30 @@ def step(
 ) -> tuple[EstimateState, LoopInputs]:
     """Judge a cycle's readings."""
     trusts = _judge(settings, state, readings)
+    swaps = _swaps(settings, state, readings)
     believed = {
-        name: trust.value if trust.failsafe is None else math.nan for name, trust in trusts.items()
+        name: trust.value if trust.failsafe is None and name not in swaps else math.nan
+        for name, trust in trusts.items()
     }
-    supply_c, biased_since_s = _supply(settings, state, readings, trusts["supply_c"])
+    flow = vote.flow(
+        settings.vote, state.flow, believed["secondary_flow_lpm"], readings.sleds_flow_lpm, dt_s
+    )
+    if flow.outvoted:
+        believed["secondary_flow_lpm"] = math.nan
     heat_w = readings.sled_power_w * settings.liquid_share
+    supply = _supply(settings, state, readings, trusts["supply_c"], believed, heat_w, dt_s)
     unbalanced_since_s = _unbalanced(settings, state, readings, believed, heat_w)
     after = EstimateState(
-        trusts=trusts, biased_since_s=biased_since_s, unbalanced_since_s=unbalanced_since_s
+        trusts=trusts,
+        usual=_usual(state.usual, believed, dt_s),
+        supply=supply,
+        flow=flow,
+        unbalanced_since_s=unbalanced_since_s,
     )
     inputs = LoopInputs(
         at_s=readings.at_s,
         dt_s=dt_s,
-        supply_c=supply_c,
+        supply_c=supply.value_c,
         return_c=believed["return_c"],
         flow_lpm=believed["secondary_flow_lpm"],
         facility_c=believed["primary_supply_c"],
@@ -125,10 +148,13 @@ def step(
         junction_c=readings.junction_c,
         valve_ratio=readings.valve_ratio,
         pump_ratio=readings.pump_ratio,
+        dp_kpa=believed["secondary_dp_kpa"],
+        pressure_kpa=believed["supply_pressure_kpa"],
+        level_ratio=believed["reservoir_level_ratio"],
         leak=readings.leak and readings.cdu_age_s <= settings.stale_s,
-        unusable=_unusable(settings, readings, supply_c),
-        substituted=math.isfinite(supply_c) and supply_c != believed["supply_c"],
-        faults=_faults(settings, after, readings.at_s),
+        unusable=_unusable(settings, readings, supply.value_c),
+        substituted=supply.substituted,
+        faults=_faults(settings, after, readings, swaps),
     )
     return after, inputs
 
@@ -147,23 +173,62 @@ def _judge(
 
 
 def _supply(
-    settings: EstimateSettings, state: EstimateState, readings: LoopReadings, trust: SensorTrust
-) -> tuple[float, float | None]:
-    """The supply temperature to steer by, and since when inlets and sensor disagree.
-
-    Many inlets outvote one sensor that is off for long, and stand in for one that has failed;
-    not for one that has yet to earn trust, or to earn it again after a silence.
+    settings: EstimateSettings,
+    state: EstimateState,
+    readings: LoopReadings,
+    trust: SensorTrust,
+    believed: Mapping[str, float],
+    heat_w: float,
+    dt_s: float,
+) -> SupplyVote:
+    """Many inlets outvote one sensor that is off, and stand in for one that has failed; not for
+    one that has yet to earn trust, or to earn it again after a silence.
     """
-    if trust.failsafe is not None:
-        failed = trust.failsafe.reason not in (FailsafeReason.UNPROVEN, FailsafeReason.STALE)
-        heard = readings.cdu_age_s <= settings.stale_s
-        return (readings.inlet_c if failed and heard else math.nan), None
-    gap_k = abs(trust.value - readings.inlet_c)
-    if not gap_k > settings.inlet_tolerance_k:
-        return trust.value, None
-    since_s = readings.at_s if state.biased_since_s is None else state.biased_since_s
-    outvoted = readings.at_s - since_s >= settings.inlet_persist_s
-    return (readings.inlet_c if outvoted else trust.value), since_s
+    failsafe = trust.failsafe
+    silent = failsafe is not None and failsafe.reason in (
+        FailsafeReason.UNPROVEN,
+        FailsafeReason.STALE,
+    )
+    if silent or readings.cdu_age_s > settings.stale_s:
+        return SupplyVote()
+    carried_k = heat_w / (believed["secondary_flow_lpm"] * _W_PER_K_PER_LPM or math.nan)
+    return vote.supply(
+        settings.vote,
+        state.supply,
+        sensor_c=believed["supply_c"],
+        inlet_c=readings.inlet_c,
+        model_c=believed["return_c"] - carried_k,
+        dt_s=dt_s,
+    )
+
+
+def _swaps(
+    settings: EstimateSettings, state: EstimateState, readings: LoopReadings
+) -> dict[str, str]:
+    """Sensors that seem to speak in another unit than they should, and words for it."""
+    expected = {**state.usual}
+    if math.isnan(expected.get("secondary_flow_lpm", math.nan)):
+        expected["secondary_flow_lpm"] = readings.sleds_flow_lpm
+    found: dict[str, str] = {}
+    for name, limits in settings.sensors.items():
+        value = readings.cdu[name]
+        words = units.swapped(name, value, expected.get(name, math.nan))
+        words = words or units.of_range(name, value, limits.low, limits.high)
+        if words is not None:
+            found[name] = words
+    return found
+
+
+def _usual(
+    before: Mapping[str, float], believed: Mapping[str, float], dt_s: float
+) -> dict[str, float]:
+    share = -math.expm1(-dt_s / _USUAL_S)
+    usual = {**before}
+    for name, value in believed.items():
+        if math.isfinite(value):
+            kept = usual.get(name, math.nan)
+            usual[name] = kept + share * (value - kept) if math.isfinite(kept) else value
+    return usual
 
 
 def _unbalanced(
@@ -193,20 +258,36 @@ def _unusable(settings: EstimateSettings, readings: LoopReadings, supply_c: floa
 
 
 def _faults(
-    settings: EstimateSettings, state: EstimateState, now_s: float
+    settings: EstimateSettings,
+    state: EstimateState,
+    readings: LoopReadings,
+    swaps: Mapping[str, str],
 ) -> tuple[SensorFault, ...]:
+    now_s = readings.at_s
     found = [
-        _fault(name, trust.failsafe.reason.value, trust.failsafe.since_s)
+        _fault(name, swaps.get(name, trust.failsafe.reason.value), trust.failsafe.since_s)
         for name, trust in state.trusts.items()
-        if trust.failsafe is not None
+        if trust.failsafe is not None and not _never_there(settings, name, trust, readings)
     ]
-    if _lasted(state.biased_since_s, now_s, settings.inlet_persist_s):
-        found.append(_fault("supply_c", "disagrees with the sleds' inlets", state.biased_since_s))
+    named = {fault.sensor for fault in found}
+    found += [_fault(name, words, now_s) for name, words in swaps.items() if name not in named]
+    if state.supply.words:
+        found.append(_fault("supply_c", state.supply.words, now_s))
+    if state.flow.outvoted:
+        found.append(_fault("secondary_flow_lpm", "disagrees with the sleds' own meters", now_s))
     if _lasted(state.unbalanced_since_s, now_s, settings.balance_persist_s):
         found.append(
             _fault("heat_balance", "flow times rise is not the power", state.unbalanced_since_s)
         )
     return tuple(found)
+
+
+def _never_there(
+    settings: EstimateSettings, name: str, trust: SensorTrust, readings: LoopReadings
+) -> bool:
+    """Whether a CDU simply has no such sensor."""
+    silent = math.isnan(trust.value) and math.isnan(readings.cdu[name])
+    return silent and name in settings.optional
 
 
 def _lasted(since_s: float | None, now_s: float, persist_s: float) -> bool:
@@ -216,6 +297,11 @@ def _lasted(since_s: float | None, now_s: float, persist_s: float) -> bool:
 def _fault(sensor: str, reason: str, since_s: float | None) -> SensorFault:
     since_unix_ns = round((since_s or 0.0) * NS_PER_S)
     return SensorFault(sensor=sensor, reason=reason, since_unix_ns=since_unix_ns)
+
+
+def _sum_of_all(values: NDArray[np.float32], count: int) -> float:
+    known = _finite(values)
+    return float(known.mean() * count) if len(known) else math.nan
 
 
 def _finite(values: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from controller.cooling.control import (
     SensorFault,
     TripReset,
 )
-from controller.cooling.estimate import EstimateState, LoopInputs
+from controller.cooling.estimate import EstimateState, LoopInputs, LoopReadings
 from controller.cooling.policy import PolicyState
 from controller.cooling.settings import CoolingSettings
 from controller.cooling.shell import ShellInputs
@@ -26,7 +26,7 @@ from controller.cooling.supervise import Verdict
 from controller.state.snapshot import FleetSnapshot
 from fleet.clock import NS_PER_S
 from fleet.commands import SetCooling
-from thermal.control.interlock import InterlockState, TripLevel, TripReason
+from thermal.control.interlock import InterlockState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +86,32 @@ def step(
     Resets of other loops are passed over. A cycle that is not later than the last moves nothing.
     """
     row = snapshot.fleet_map.loop(control.loop_id)
-    cause = snapshot.cdu_cause(row)
+    return advance(
+        control,
+        estimate.read_loop(snapshot, row, settings.estimate),
+        at_unix_ns=snapshot.at_unix_ns,
+        cause=snapshot.cdu_cause(row),
+        order=order,
+        resets=resets,
+        settings=settings,
+    )
+
+
+def advance(
+    control: LoopControl,
+    readings: LoopReadings,
+    *,
+    at_unix_ns: int,
+    cause: str,
+    order: ManualOrder | None = None,
+    resets: Iterable[TripReset] = (),
+    settings: CoolingSettings,
+) -> tuple[LoopControl, tuple[CoolingEffect, ...]]:
+    """`step` on readings, whatever they were taken from."""
     first = control.at_unix_ns == 0
-    dt_s = 0.0 if first else max(snapshot.at_unix_ns - control.at_unix_ns, 0) / NS_PER_S
-    readings = estimate.read_loop(snapshot, row, settings.estimate)
+    dt_s = 0.0 if first else max(at_unix_ns - control.at_unix_ns, 0) / NS_PER_S
     known, inputs = estimate.step(settings.estimate, control.estimate, readings, dt_s)
-    seen = _remember(control, known, inputs, snapshot.at_unix_ns, settings)
+    seen = _remember(control, known, inputs, at_unix_ns, settings)
     mine = [reset for reset in resets if reset.loop_id == control.loop_id]
     watched, trip_effects = _watch(seen, inputs, mine, cause, settings)
     steered, mode_effects = _steer(watched, inputs, order, cause, settings)
@@ -181,6 +201,7 @@ def _steer(
             expected_pump_ratio=_or(inputs.pump_ratio, 0.0),
         )
     wished, wish = _wish(control, inputs, order, verdict.mode, settings, entered=changed)
+    wish = supervise.held_down(settings, control.trips, control.setpoints, wish)
     watched = ShellInputs(
         dt_s=inputs.dt_s,
         supply_c=inputs.supply_c,
@@ -267,13 +288,7 @@ def _failsafe(
         facility_c=control.policy.facility_c,
         dew_point_c=control.dew_point_c,
     )
-    wish = shell.failsafe_wish(settings.shell, control.setpoints, watched, supply_c=supply_c)
-    leaking = any(
-        trip.reason is TripReason.LEAK and trip.level is TripLevel.OFF for trip in control.trips
-    )
-    if leaking:  # more pressure is more leak: cool on with what flows now
-        return replace(wish, pump_ratio=control.setpoints.pump_ratio)
-    return wish
+    return shell.failsafe_wish(settings.shell, control.setpoints, watched, supply_c=supply_c)
 
 
 def _taken_over(control: LoopControl, inputs: LoopInputs) -> LoopSetpoints:

@@ -15,15 +15,41 @@ MODEL_CHIPS = 288
 
 def _sensors() -> dict[str, SensorLimits]:
     """Believable readings of the CDU's sensors. Ranges and rates are estimates; a sensor with
-    noise (0.05 K, 1..2 % of flow) that stands still for a minute is frozen.
+    noise (0.05 K, 1..2 % of flow) that stands still for a minute is frozen. The supply's rate is
+    what a well of 3 s lets through when the whole return comes back at once.
     """
     return {
-        "supply_c": SensorLimits(low=2.0, high=85.0, most_per_s=5.0, frozen_s=60.0),
+        "supply_c": SensorLimits(low=2.0, high=85.0, most_per_s=2.5, frozen_s=60.0),
         "return_c": SensorLimits(low=2.0, high=105.0, most_per_s=8.0, frozen_s=60.0),
         "secondary_flow_lpm": SensorLimits(low=0.0, high=5000.0, frozen_s=60.0),
         "primary_supply_c": SensorLimits(low=0.0, high=60.0, most_per_s=8.0),
         "dew_point_c": SensorLimits(low=-40.0, high=45.0, most_per_s=5.0),
+        "secondary_dp_kpa": SensorLimits(low=-20.0, high=600.0),
+        "supply_pressure_kpa": SensorLimits(low=-20.0, high=1000.0),
+        "reservoir_level_ratio": SensorLimits(low=0.0, high=1.0),
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteSettings:
+    """When a sensor of the CDU is outvoted by those of the sleds. Estimates."""
+
+    transit_s: float = 8.0
+    """Lag with which the sleds' inlets follow the supply: header 6 s, wells alike."""
+    jump_k: float = 1.0
+    jump_filter_s: float = 4.0
+    """A gap that opens at once is seen by this filter, "jump", a slow one by the next, "drift"."""
+    drift_k: float = 0.4
+    drift_filter_s: float = 60.0
+    learn_s: float = 180.0
+    """After trust is won, the gap of sound sensors (bias 0.1..0.3 K each) is learnt so long."""
+    most_bias_k: float = 0.8
+    """A gap beyond this is no bias of sound sensors, and is never learnt."""
+    model_k: float = 3.0
+    """Return less heat over flow as a third voice: liquid share and flow are known to 10 %."""
+    flow_ratio: float = 0.25
+    """The CDU's flow may differ so much from the sum of the sleds' own meters."""
+    flow_persist_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +63,11 @@ class EstimateSettings:
     """Share of the sleds' power that the coolant takes up: 85..90 % (OCP MGX, vendor sheets)."""
     robust_share: float = 0.98
     """Quantile that stands for the worst branch: one blocked plate is not the loop's trouble."""
-    inlet_tolerance_k: float = 2.0
-    """Estimate: supply sensor against the median of the sleds' inlets, once settled."""
-    inlet_persist_s: float = 60.0
-    """Estimate: longer than the header's transit and any load step."""
+    optional: frozenset[str] = frozenset(
+        {"secondary_dp_kpa", "supply_pressure_kpa", "reservoir_level_ratio"}
+    )
+    """Sensors that a CDU may lack; they are missed only after they have spoken once."""
+    vote: VoteSettings = field(default_factory=VoteSettings)
     balance_tolerance_ratio: float = 0.2
     """Estimate: 10 % for a steady loop, and as much for the unknown liquid share."""
     balance_persist_s: float = 120.0
@@ -96,6 +123,8 @@ class ShellSettings:
     supply_rate: RateLimit = gains.SETPOINT_RATE
     failsafe_pump_ratio: float = 0.9
     """80..100 % (estimate)."""
+    pressed_pump_ratio: float = 0.6
+    """Estimate: fastest pumps while too high a pressure is latched."""
     longest_step_s: float = 5.0
     """A longer pause between two cycles moves actuators no further than this one."""
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.cooling.control import LoopSetpoints, LoopTrip, ManualOrder, Mode, TripReset
 from controller.cooling.estimate import LoopInputs
@@ -69,6 +69,18 @@ def decide(
     return Verdict(mode=Mode.AUTO, reason="")
 
 
+def held_down(
+    settings: CoolingSettings, trips: tuple[LoopTrip, ...], held: LoopSetpoints, wish: LoopSetpoints
+) -> LoopSetpoints:
+    """The wish under latched trips that more pumping would make worse, whoever wished."""
+    reasons = {trip.reason for trip in trips}
+    if TripReason.HIGH_PRESSURE in reasons:
+        return replace(wish, pump_ratio=min(wish.pump_ratio, settings.shell.pressed_pump_ratio))
+    if reasons & {TripReason.LEAK, TripReason.LOW_PRESSURE, TripReason.LOW_LEVEL}:
+        return replace(wish, pump_ratio=min(wish.pump_ratio, held.pump_ratio))
+    return wish
+
+
 def told(
     interlocks: InterlockState, before: tuple[LoopTrip, ...], cause: str
 ) -> tuple[LoopTrip, ...]:
@@ -108,4 +120,6 @@ def _reading(
         junction_c=inputs.junction_c,
         return_c=inputs.return_c,
         dew_margin_k=inputs.supply_c - inputs.dew_point_c,
+        pressure_kpa=inputs.pressure_kpa,
+        level_ratio=inputs.level_ratio,
     )

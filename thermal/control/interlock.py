@@ -18,12 +18,15 @@ class TripReason(StrEnum):
     OVER_TEMPERATURE = "over_temperature"  # a junction above its limit
     RETURN_OVER_TEMPERATURE = "return_over_temperature"  # return above what the rack allows
     DEW_MARGIN = "dew_margin"  # supply too close to the dew point: water on boards
+    HIGH_PRESSURE = "high_pressure"  # more than hoses and couplings are made for
+    LOW_PRESSURE = "low_pressure"  # coolant is being lost: pumps will draw gas
+    LOW_LEVEL = "low_level"  # little coolant is left in the expansion vessel
 
 
 class TripLevel(IntEnum):
     """How far to go; ordered, the worst wins."""
 
-    HOLD = 1  # stop what makes it worse (dew: close the valve), keep the load
+    HOLD = 1  # stop what makes it worse (dew: the valve, pressure: the pumps), keep the load
     SHED = 2  # full cooling, load down to a fifth at once
     OFF = 3  # isolate and power off
 
@@ -50,12 +53,20 @@ class InterlockLimits:
     """Measured over expected flow below which flow counts as lost."""
     dew_margin_k: float = 1.0
     """Hard floor; alarm at 2 K and hold setpoints at 3 K."""
+    pressure_most_kpa: float = 475.0
+    """Supply; racks are made for 5 bar (Vera Rubin, OCP MGX), less the sensor's error."""
+    pressure_least_kpa: float = 40.0
+    """Supply; estimate: a filled loop stands at 100..150 kPa."""
+    level_least_ratio: float = 0.15
+    """Estimate: pumps draw gas at 5 %; CDUs stop them at 3 %."""
     # How long each danger must last before it trips: long enough for one bad sample to pass.
     leak_persist_s: float = 2.0
     flow_persist_s: float = 1.0
     junction_persist_s: float = 0.0
     return_persist_s: float = 5.0
     dew_persist_s: float = 5.0
+    pressure_persist_s: float = 3.0
+    level_persist_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +81,10 @@ class InterlockReading:
     return_c: float
     dew_margin_k: float
     """Supply temperature less dew point."""
+    pressure_kpa: float = math.nan
+    """Coolant supply."""
+    level_ratio: float = math.nan
+    """Coolant in the expansion vessel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +140,12 @@ def dangers(limits: InterlockLimits, reading: InterlockReading) -> dict[TripReas
         found[TripReason.RETURN_OVER_TEMPERATURE] = TripLevel.SHED
     if reading.dew_margin_k < limits.dew_margin_k:
         found[TripReason.DEW_MARGIN] = TripLevel.HOLD
+    if reading.pressure_kpa > limits.pressure_most_kpa:
+        found[TripReason.HIGH_PRESSURE] = TripLevel.HOLD
+    if reading.pressure_kpa < limits.pressure_least_kpa:
+        found[TripReason.LOW_PRESSURE] = TripLevel.HOLD
+    if reading.level_ratio < limits.level_least_ratio:
+        found[TripReason.LOW_LEVEL] = TripLevel.HOLD
     return found
 
 
@@ -140,6 +161,10 @@ def _persist_s(limits: InterlockLimits, reason: TripReason) -> float:
             return limits.return_persist_s
         case TripReason.DEW_MARGIN:
             return limits.dew_persist_s
+        case TripReason.HIGH_PRESSURE | TripReason.LOW_PRESSURE:
+            return limits.pressure_persist_s
+        case TripReason.LOW_LEVEL:
+            return limits.level_persist_s
         case _:
             assert_never(reason)
 
@@ -150,6 +175,9 @@ def _unmeasured(reading: InterlockReading) -> set[TripReason]:
         TripReason.OVER_TEMPERATURE: reading.junction_c,
         TripReason.RETURN_OVER_TEMPERATURE: reading.return_c,
         TripReason.DEW_MARGIN: reading.dew_margin_k,
+        TripReason.HIGH_PRESSURE: reading.pressure_kpa,
+        TripReason.LOW_PRESSURE: reading.pressure_kpa,
+        TripReason.LOW_LEVEL: reading.level_ratio,
     }
     unknown = {reason for reason, value in values.items() if math.isnan(value)}
     return unknown | {TripReason.LEAK} if reading.leak is None else unknown

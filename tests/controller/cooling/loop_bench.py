@@ -44,6 +44,8 @@ class LoopBench:
         """What the CDU does by itself until it is told: valve and pumps."""
         self.lie: Wanted = {}
         """What the CDU's sensors say instead of the truth."""
+        self.sled_lie: Wanted = {}
+        """The same of every sled."""
 
     def run(self, seconds: int) -> "LoopBench":
         for _ in range(seconds):
@@ -113,7 +115,9 @@ class LoopBench:
                 "junction_c": dict(enumerate(junction[row].tolist())),
                 "power_w": self.chip_w,
                 "inlet_c": float(plant.sled_inlet_c[row]),
+                "coolant_flow_lpm": float(plant.sled_flow_lpm[row]),
                 "sled_power_w": sled_power_w,
+                **self.sled_lie,
             }
             for row, sled_id in enumerate(self.fleet.fleet_map.sled_ids)
         }

@@ -16,7 +16,15 @@ from thermal.control.interlock import (
 )
 
 LIMITS = InterlockLimits()
-SAFE = InterlockReading(leak=False, flow_ratio=1.0, junction_c=74.0, return_c=50.0, dew_margin_k=20)
+SAFE = InterlockReading(
+    leak=False,
+    flow_ratio=1.0,
+    junction_c=74.0,
+    return_c=50.0,
+    dew_margin_k=20,
+    pressure_kpa=330.0,
+    level_ratio=0.9,
+)
 UNKNOWN = InterlockReading(
     leak=None, flow_ratio=math.nan, junction_c=math.nan, return_c=math.nan, dew_margin_k=math.nan
 )
@@ -26,6 +34,9 @@ DANGERS = {
     TripReason.OVER_TEMPERATURE: replace(SAFE, junction_c=106.0),
     TripReason.RETURN_OVER_TEMPERATURE: replace(SAFE, return_c=61.0),
     TripReason.DEW_MARGIN: replace(SAFE, dew_margin_k=0.5),
+    TripReason.HIGH_PRESSURE: replace(SAFE, pressure_kpa=500.0),
+    TripReason.LOW_PRESSURE: replace(SAFE, pressure_kpa=20.0),
+    TripReason.LOW_LEVEL: replace(SAFE, level_ratio=0.1),
 }
 readings = st.sampled_from([SAFE, UNKNOWN, *DANGERS.values()])
 
@@ -38,7 +49,7 @@ def held(reading: InterlockReading, seconds: int, state: InterlockState) -> Inte
 
 @pytest.mark.parametrize("reason", list(TripReason))
 def test_each_danger_trips_and_stays_tripped_when_it_is_gone(reason: TripReason) -> None:
-    state = held(SAFE, 10, held(DANGERS[reason], 5, InterlockState()))
+    state = held(SAFE, 10, held(DANGERS[reason], 10, InterlockState()))
     assert [trip.reason for trip in state.trips] == [reason]
 
 
@@ -78,7 +89,7 @@ def test_a_trip_may_grow_worse_and_keeps_its_start() -> None:
 
 @pytest.mark.parametrize("reason", list(TripReason))
 def test_reset_clears_only_what_is_measured_to_be_gone(reason: TripReason) -> None:
-    state = held(DANGERS[reason], 5, InterlockState())
+    state = held(DANGERS[reason], 10, InterlockState())
     assert reset(LIMITS, state, DANGERS[reason]).trips == state.trips
     assert reset(LIMITS, state, UNKNOWN).trips == state.trips
     assert reset(LIMITS, state, SAFE).trips == ()

@@ -1,0 +1,122 @@
+"""Sensors of a CDU against those of its sleds: whom to believe."""
+
+import math
+from dataclasses import dataclass, replace
+
+from controller.cooling.settings import VoteSettings
+
+DISAGREES = "disagrees with the sleds' inlets"
+INLETS_LIE = "believed against the sleds' inlets, since the heat balance agrees with it"
+ALONE = "disagrees with the heat balance, and no sled's inlet is heard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupplyVote:
+    """Outcome and memory of the vote on the supply temperature; NaN where nothing is known."""
+
+    value_c: float = math.nan
+    """To steer by."""
+    substituted: bool = False
+    """`value_c` is not the CDU's own sensor."""
+    words: str = ""
+    """What is wrong; empty when all agree."""
+    matched_c: float = math.nan
+    """The CDU's sensor as late as the sleds' inlets are."""
+    jump_k: float = 0.0
+    drift_k: float = 0.0
+    bias_k: float = 0.0
+    """Learnt difference of sound sensors."""
+    learnt_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowVote:
+    """Whether the sleds' own meters contradict the CDU's."""
+
+    against_s: float = 0.0
+    outvoted: bool = False
+
+
+def supply(
+    settings: VoteSettings,
+    state: SupplyVote,
+    *,
+    sensor_c: float,
+    inlet_c: float,
+    model_c: float,
+    dt_s: float,
+) -> SupplyVote:
+    """Vote of the CDU's sensor, the median of the inlets, and return less heat over flow; NaN for
+    a voice that has failed. Two that agree beat the third; a sensor alone must fit the balance.
+    """
+    if math.isnan(sensor_c):
+        stand_in_c = inlet_c + state.bias_k
+        return replace(
+            state, value_c=stand_in_c, substituted=True, words="", matched_c=math.nan, jump_k=0.0
+        )
+    if math.isnan(inlet_c):
+        alone = abs(sensor_c - model_c) > settings.model_k
+        return replace(
+            state,
+            value_c=math.nan if alone else sensor_c,
+            substituted=False,
+            words=ALONE if alone else "",
+            matched_c=math.nan,
+        )
+    return _judged(
+        settings, _seen(settings, state, sensor_c, inlet_c, dt_s), sensor_c, inlet_c, model_c
+    )
+
+
+def flow(
+    settings: VoteSettings, state: FlowVote, cdu_lpm: float, sleds_lpm: float, dt_s: float
+) -> FlowVote:
+    """A CDU's meter that shows less than half of what arrives at the sleds is not believed: else
+    it would trip the loop alone. One that shows more is left to the heat balance.
+    """
+    if not (cdu_lpm < sleds_lpm * (1.0 - 2.0 * settings.flow_ratio)):
+        return FlowVote()
+    against_s = state.against_s + dt_s
+    return FlowVote(against_s=against_s, outvoted=against_s >= settings.flow_persist_s)
+
+
+def _seen(
+    settings: VoteSettings, state: SupplyVote, sensor_c: float, inlet_c: float, dt_s: float
+) -> SupplyVote:
+    """Gaps after a cycle: the sensor, made as late as the inlets, less the inlets."""
+    fresh = math.isnan(state.matched_c)
+    matched_c = sensor_c
+    if not fresh:
+        share = -math.expm1(-dt_s / settings.transit_s)
+        matched_c = state.matched_c + share * (sensor_c - state.matched_c)
+    bias_k, learnt_s = state.bias_k, state.learnt_s
+    if learnt_s < settings.learn_s and abs(matched_c - inlet_c) <= settings.most_bias_k:
+        learnt_s += dt_s
+        bias_k += (matched_c - inlet_c - bias_k) * min(dt_s / max(learnt_s, 1.0), 1.0)
+    gap_k = matched_c - inlet_c - bias_k
+    jump = 1.0 if fresh else -math.expm1(-dt_s / settings.jump_filter_s)
+    drift = -math.expm1(-dt_s / settings.drift_filter_s)
+    return replace(
+        state,
+        matched_c=matched_c,
+        bias_k=bias_k,
+        learnt_s=learnt_s,
+        jump_k=state.jump_k + jump * (gap_k - state.jump_k),
+        drift_k=state.drift_k + drift * (gap_k - state.drift_k),
+    )
+
+
+def _judged(
+    settings: VoteSettings, state: SupplyVote, sensor_c: float, inlet_c: float, model_c: float
+) -> SupplyVote:
+    # Who was outvoted comes back only when it agrees well, or the choice would flap.
+    strict = 0.5 if state.substituted else 1.0
+    learnt = state.learnt_s >= settings.learn_s
+    off = abs(state.jump_k) > settings.jump_k * strict
+    off = off or (learnt and abs(state.drift_k) > settings.drift_k * strict)
+    if not off:
+        return replace(state, value_c=sensor_c, substituted=False, words="")
+    # The balance is too coarse for a small gap; there many inlets simply beat one sensor.
+    if abs(inlet_c - model_c) > abs(sensor_c - model_c) + settings.model_k:
+        return replace(state, value_c=sensor_c, substituted=False, words=INLETS_LIE)
+    return replace(state, value_c=inlet_c + state.bias_k, substituted=True, words=DISAGREES)
