@@ -43,7 +43,9 @@ class Desired:
     refused: tuple[Enrolment, ...] = ()
     """Sleds in whose place something stands that was not enrolled."""
     orders: Mapping[str, ManualOrder] = field(default_factory=dict)
-    """By loop id: loops that a person steers."""
+    """By loop id: people's overrides; those that have run out count no more."""
+    late_orders: tuple[str, ...] = ()
+    """Loops of this controller whose override has run out since it was last looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

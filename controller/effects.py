@@ -97,12 +97,14 @@ class Effects:
             or judgement.placement_effects
             or desired.reset_numbers
             or desired.guard_resets
+            or desired.late_orders
         ):
             return 0
         facts: list[_Fact] = []
         with self._store.begin() as tx:
             self._leadership.check(tx)
             self._take_resets(tx, desired)
+            self._end_late_orders(tx, desired)
             for cooling in self._unwritten:
                 facts += self._write_cooling(tx, cooling)
             told = 0
@@ -128,6 +130,13 @@ class Effects:
         if desired.guard_resets:
             numbers = [number for number, _ in desired.guard_resets]
             tx.guards.take(numbers, at_unix_ns=at_unix_ns)
+
+    def _end_late_orders(self, tx: Transaction, desired: Desired) -> None:
+        for loop_id in desired.late_orders:
+            if tx.loop_orders.end_late(loop_id, now_unix_ns=self._clock.unix_ns()):
+                order = desired.orders[loop_id]
+                ended = f"override of {order.actor} ran out: {order.reason}"
+                self._audit(tx, "override_expired", loop_id, ended, f"override of {loop_id}")
 
     def _reset_guard(self, number: int, reset: GuardReset) -> None:
         action = ResetGuard(actor=reset.actor, reason=reset.reason)

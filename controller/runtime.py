@@ -11,6 +11,7 @@ from numpy.random import Generator
 
 from controller.anomaly.detectors import build_detectors
 from controller.chores.schedule import Chores
+from controller.cooling.control import ManualOrder
 from controller.decide import Desired, judge, steer
 from controller.effects import Effects, share_ack
 from controller.ingest.consume import Consumer
@@ -90,6 +91,7 @@ class ControllerRuntime:
         )
         self._detectors = build_detectors(fleet_map)
         self._answers: list[ShareAck] = []
+        self._orders: Mapping[str, ManualOrder] = {}
         self._terms: Mapping[str, int] = {}
         """Of the leases that held when the last cycle began."""
         self._placing: int | None = None
@@ -118,7 +120,8 @@ class ControllerRuntime:
         desired = self._desired()
         # 5. Cool: first, and whatever happens below.
         settled = self._shards.settled()
-        self._cool(snapshot, desired or Desired(), settled)
+        # People's overrides hold on while the store is away, until they run out.
+        self._cool(snapshot, desired or Desired(orders=self._orders), settled)
         # 6. Detect, group, place; write it, then do it.
         if desired is not None:
             self._judge(snapshot, desired, settled)
@@ -260,7 +263,10 @@ class ControllerRuntime:
                     for number, reset in tx.interlocks.waiting_resets()
                     if reset.loop_id in self._shards.controls
                 ]
+                self._orders = tx.loop_orders.all()
                 mine = Desired(
+                    orders=self._orders,
+                    late_orders=self._late(self._orders),
                     cordons=tx.cordons.all(),
                     acks=tuple(tx.incidents.waiting_acks()),
                     resets=tuple(reset for _, reset in resets),
@@ -278,6 +284,15 @@ class ControllerRuntime:
         except StoreError as error:
             self._store_away(error)
             return None
+
+    def _late(self, orders: Mapping[str, ManualOrder]) -> tuple[str, ...]:
+        now_ns = self._clock.unix_ns()
+        mine = self._shards.controls.keys()
+        return tuple(
+            loop_id
+            for loop_id, order in orders.items()
+            if order.until_unix_ns <= now_ns and loop_id in mine
+        )
 
     def _cool(self, snapshot: FleetSnapshot, desired: Desired, settled: Container[str]) -> None:
         controls = {loop: one for loop, one in self._shards.controls.items() if loop in settled}

@@ -1,8 +1,13 @@
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
+from fleet.clock import NS_PER_S
 from fleet.commands import SetCooling
 from thermal.control.interlock import TripLevel, TripReason
+
+FOREVER_UNIX_NS: Final = 2**63 - 1
 
 
 class Mode(StrEnum):
@@ -26,11 +31,36 @@ class LoopTrip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManualOrder:
-    """A person's wish for a loop in MANUAL."""
+    """A person's override of a loop, until it runs out; None is left to the law.
 
-    valve_ratio: float
-    pump_ratio: float
-    supply_c: float
+    Valve or pumps put the loop in MANUAL, a set-point alone leaves it in AUTO; `failsafe` asks for
+    full cooling and beats the rest.
+    """
+
+    valve_ratio: float | None = None
+    pump_ratio: float | None = None
+    supply_c: float | None = None
+    failsafe: bool = False
+    actor: str = ""
+    reason: str = ""
+    since_unix_ns: int = 0
+    until_unix_ns: int = FOREVER_UNIX_NS
+
+    @property
+    def mode(self) -> Mode:
+        """The mode that it asks for; interlocks and bad inputs may forbid it."""
+        if self.failsafe:
+            return Mode.FAILSAFE
+        steers = self.valve_ratio is not None or self.pump_ratio is not None
+        return Mode.MANUAL if steers else Mode.AUTO
+
+    def words(self) -> str:
+        """Who, until when, and why, for `mode_reason`."""
+        until = ""
+        if self.until_unix_ns < FOREVER_UNIX_NS:
+            at = datetime.fromtimestamp(self.until_unix_ns // NS_PER_S, UTC)
+            until = f" until {at:%Y-%m-%d %H:%M:%S}Z"
+        return f"{self.actor or 'a person'} steers{until}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

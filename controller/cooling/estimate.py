@@ -83,6 +83,8 @@ class LoopInputs:
     """Why the loop can not be steered on this; None when it can."""
     substituted: bool
     """The supply temperature is the sleds' inlets, not the CDU's sensor."""
+    alone: bool
+    """Nothing else confirms the supply temperature."""
     faults: tuple[SensorFault, ...]
 
 
@@ -154,6 +156,7 @@ def step(
         leak=readings.leak and readings.cdu_age_s <= settings.stale_s,
         unusable=_unusable(settings, readings, supply.value_c),
         substituted=supply.substituted,
+        alone=supply.alone,
         faults=_faults(settings, after, readings, swaps),
     )
     return after, inputs

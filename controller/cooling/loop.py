@@ -113,6 +113,8 @@ def advance(
     known, inputs = estimate.step(settings.estimate, control.estimate, readings, dt_s)
     seen = _remember(control, known, inputs, at_unix_ns, settings)
     mine = [reset for reset in resets if reset.loop_id == control.loop_id]
+    if order is not None and order.until_unix_ns <= at_unix_ns:
+        order = None
     watched, trip_effects = _watch(seen, inputs, mine, cause, settings)
     steered, mode_effects = _steer(watched, inputs, order, cause, settings)
     return steered, (*trip_effects, *mode_effects, *repeat(steered, cause))
@@ -259,24 +261,26 @@ def _wish(
     *,
     entered: bool,
 ) -> tuple[PolicyState, LoopSetpoints]:
-    supply_c = max(settings.policy.supply_c, shell.dew_floor_c(settings.shell, control.dew_point_c))
+    wanted_c = settings.policy.supply_c
+    if order is not None and order.supply_c is not None:
+        wanted_c = order.supply_c
+    supply_c = max(wanted_c, shell.dew_floor_c(settings.shell, control.dew_point_c))
+    if mode is Mode.FAILSAFE:
+        return control.policy, _failsafe(control, inputs, supply_c, settings)
     held = control.setpoints
-    if mode is Mode.AUTO:
-        state = control.policy
-        if entered:
-            state = policy.transfer(settings, state, inputs, supply_c=held.supply_c, held=held)
-        state, wish = policy.step(settings, state, inputs, supply_c=held.supply_c, held=held)
-        floor = settings.shell.failsafe_pump_ratio if inputs.substituted else 0.0
-        return state, replace(wish, supply_c=supply_c, pump_ratio=max(wish.pump_ratio, floor))
-    if mode is Mode.MANUAL and order is not None:
-        wish = LoopSetpoints(
-            supply_c=order.supply_c,
-            valve_ratio=order.valve_ratio,
-            pump_ratio=order.pump_ratio,
-            flow_lpm=held.flow_lpm,
-        )
-        return control.policy, wish
-    return control.policy, _failsafe(control, inputs, supply_c, settings)
+    state = control.policy
+    if entered:
+        state = policy.transfer(settings, state, inputs, supply_c=held.supply_c, held=held)
+    state, wish = policy.step(settings, state, inputs, supply_c=held.supply_c, held=held)
+    floor = settings.shell.failsafe_pump_ratio if inputs.alone else 0.0
+    wish = replace(wish, supply_c=supply_c, pump_ratio=max(wish.pump_ratio, floor))
+    if order is None:
+        return state, wish
+    return state, replace(
+        wish,
+        valve_ratio=wish.valve_ratio if order.valve_ratio is None else order.valve_ratio,
+        pump_ratio=wish.pump_ratio if order.pump_ratio is None else order.pump_ratio,
+    )
 
 
 def _failsafe(

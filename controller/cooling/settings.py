@@ -19,7 +19,7 @@ def _sensors() -> dict[str, SensorLimits]:
     what a well of 3 s lets through when the whole return comes back at once.
     """
     return {
-        "supply_c": SensorLimits(low=2.0, high=85.0, most_per_s=2.5, frozen_s=60.0),
+        "supply_c": SensorLimits(low=2.0, high=85.0, most_per_s=1.5, frozen_s=60.0),
         "return_c": SensorLimits(low=2.0, high=105.0, most_per_s=8.0, frozen_s=60.0),
         "secondary_flow_lpm": SensorLimits(low=0.0, high=5000.0, frozen_s=60.0),
         "primary_supply_c": SensorLimits(low=0.0, high=60.0, most_per_s=8.0),

@@ -60,10 +60,11 @@ def decide(
         return Verdict(mode=Mode.FAILSAFE, reason=f"interlock: {names}")
     if inputs.unusable is not None:
         return Verdict(mode=Mode.FAILSAFE, reason=inputs.unusable)
-    if now.mode is Mode.FAILSAFE and lasted_s < settings.failsafe_hold_s:
+    asked = order is not None and order.failsafe
+    if now.mode is Mode.FAILSAFE and lasted_s < settings.failsafe_hold_s and not asked:
         return now
     if order is not None:
-        return Verdict(mode=Mode.MANUAL, reason="a person steers")
+        return Verdict(mode=order.mode, reason=order.words())
     if inputs.substituted:
         return Verdict(mode=Mode.AUTO, reason="supply sensor failed; the sleds' inlets stand in")
     return Verdict(mode=Mode.AUTO, reason="")

@@ -18,6 +18,8 @@ class SupplyVote:
     """To steer by."""
     substituted: bool = False
     """`value_c` is not the CDU's own sensor."""
+    alone: bool = False
+    """Only one of the three voices is left: enough to cool by, not to cool less by."""
     words: str = ""
     """What is wrong; empty when all agree."""
     matched_c: float = math.nan
@@ -49,6 +51,8 @@ def supply(
     """Vote of the CDU's sensor, the median of the inlets, and return less heat over flow; NaN for
     a voice that has failed. Two that agree beat the third; a sensor alone must fit the balance.
     """
+    voices = (sensor_c, inlet_c, model_c)
+    state = replace(state, alone=sum(map(math.isfinite, voices)) <= 1)
     if math.isnan(sensor_c):
         stand_in_c = inlet_c + state.bias_k
         return replace(
@@ -119,4 +123,9 @@ def _judged(
     # The balance is too coarse for a small gap; there many inlets simply beat one sensor.
     if abs(inlet_c - model_c) > abs(sensor_c - model_c) + settings.model_k:
         return replace(state, value_c=sensor_c, substituted=False, words=INLETS_LIE)
-    return replace(state, value_c=inlet_c + state.bias_k, substituted=True, words=DISAGREES)
+    # The level from the inlets; what moves faster than they can follow from the sensor, unless it
+    # leaps. A law tuned to the sensor would swing on inlets alone.
+    lead_k = sensor_c - state.matched_c
+    lead_k = lead_k if abs(lead_k) <= settings.jump_k else 0.0
+    value_c = inlet_c + state.bias_k + lead_k
+    return replace(state, value_c=value_c, substituted=True, words=DISAGREES)

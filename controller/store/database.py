@@ -20,6 +20,7 @@ from controller.store.incidents import Incidents
 from controller.store.interlocks import Interlocks
 from controller.store.jobs import Jobs
 from controller.store.leases import Leases
+from controller.store.loop_orders import LoopOrders
 from controller.store.marks import Marks
 from controller.store.migrate import migrate
 from controller.store.outbox import Outbox
@@ -85,6 +86,10 @@ class Transaction:
     @cached_property
     def interlocks(self) -> Interlocks:
         return Interlocks(self._connection)
+
+    @cached_property
+    def loop_orders(self) -> LoopOrders:
+        return LoopOrders(self._connection)
 
     @cached_property
     def guards(self) -> Guards:

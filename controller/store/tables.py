@@ -234,6 +234,15 @@ INTERLOCK_RESETS: Final = Table(
     Column("taken_at_unix_ns", _BIG, nullable=True, index=True),
 )
 
+# A person's override of a loop; one at a time, and it ends by itself.
+LOOP_ORDERS: Final = Table(
+    "loop_orders",
+    METADATA,
+    Column("loop_id", _ID, primary_key=True),
+    Column("until_unix_ns", _BIG, nullable=False),
+    Column("document", LargeBinary(), nullable=False),
+)
+
 GUARD_RESETS: Final = Table(
     "guard_resets",
     METADATA,
