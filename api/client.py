@@ -67,6 +67,26 @@ class ApiClient:
         body = {"reason": reason, "actor": actor}
         return self._document("POST", _path("loops", loop_id, "reset"), body=body)
 
+    def set_point(
+        self, loop_id: str, *, supply_c: float, version: str, reason: str, actor: str, for_s: float
+    ) -> Document:
+        """`version` is that of the loop as it was looked at."""
+        body = {"supply_c": supply_c, "reason": reason, "actor": actor, "for_s": for_s}
+        return self._document(
+            "PATCH", _path("loops", loop_id), body=body, headers={"If-Match": f'"{version}"'}
+        )
+
+    def override_loop(self, loop_id: str, body: Document, *, version: str) -> Document:
+        path = _path("loops", loop_id, "override")
+        return self._document("POST", path, body=body, headers={"If-Match": f'"{version}"'})
+
+    def release_loop(self, loop_id: str, *, reason: str, actor: str = "api") -> Document:
+        body = {"reason": reason, "actor": actor}
+        return self._document("POST", _path("loops", loop_id, "release"), body=body)
+
+    def what_if(self, loop_id: str, supposed: Document) -> Document:
+        return self._document("POST", _path("loops", loop_id, "whatif"), body=supposed)
+
     def sleds(self, *, ultraserver: str | None = None, loop: str | None = None) -> list[Document]:
         return list(self._all("/api/v1/sleds", {"ultraserver": ultraserver, "loop": loop}))
 

@@ -22,6 +22,8 @@ from controller.store import Store
 from fleet.errors import StoreError
 from fleet.topology import FleetMap
 
+_ASKED: Final = frozenset({"override", "version"})
+"""Of a loop, what people have asked: the store's word, which the live stream does not read."""
 GATHER_S: Final = 0.05
 """Views of several loops come together; this is how long the first waits for the others."""
 _log: Final = structlog.get_logger(__name__)
@@ -135,7 +137,9 @@ class LiveHub:
             if heard is not None:
                 age_s = self._live.view_age_s(loop_id)
                 shown = loop_out(self._map, row, heard, age_s)
-                texts[f"loop {loop_id}"] = _json({"type": "loop"} | shown.model_dump(mode="json"))
+                texts[f"loop {loop_id}"] = _json(
+                    {"type": "loop"} | shown.model_dump(mode="json", exclude=_ASKED)
+                )
         return texts
 
     async def _desired_texts(self) -> dict[str, str]:

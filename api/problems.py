@@ -36,6 +36,16 @@ class Problem(BaseModel):
     instance: str = Field(description="path of the request")
     request_id: str = Field(description="also in the X-Request-ID header and in the log")
     errors: list[FieldProblem] | None = None
+    limit: str | None = Field(
+        default=None,
+        description="the limit in force that the request would break",
+        examples=["supply_c 17..45 °C"],
+    )
+    predicted: str | None = Field(
+        default=None,
+        description="what the request would have done, by the controller's own model",
+        examples=["the worst chip would reach up to 91.2 °C"],
+    )
 
 
 class RefusedRequestError(IsothermError):
@@ -48,12 +58,16 @@ class RefusedRequestError(IsothermError):
         *,
         kind: str | None = None,
         errors: Sequence[FieldProblem] = (),
+        limit: str | None = None,
+        predicted: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.kind = kind
         self.errors = tuple(errors)
+        self.limit = limit
+        self.predicted = predicted
 
 
 def problem_response(
@@ -64,6 +78,7 @@ def problem_response(
     kind: str | None = None,
     headers: Mapping[str, str] | None = None,
     errors: Sequence[FieldProblem] = (),
+    refused: RefusedRequestError | None = None,
 ) -> JSONResponse:
     """`kind` names the sort of problem for programs; None when the status says it all."""
     title = kind.replace("-", " ").capitalize() if kind else _phrase(status)
@@ -75,6 +90,8 @@ def problem_response(
         instance=request.url.path,
         request_id=request_id(request),
         errors=list(errors) or None,
+        limit=None if refused is None else refused.limit,
+        predicted=None if refused is None else refused.predicted,
     )
     return JSONResponse(
         problem.model_dump(exclude_none=True),
@@ -139,7 +156,12 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     match error:
         case RefusedRequestError():
             return problem_response(
-                request, error.status, error.detail, kind=error.kind, errors=error.errors
+                request,
+                error.status,
+                error.detail,
+                kind=error.kind,
+                errors=error.errors,
+                refused=error,
             )
         case UnknownIdError():
             return problem_response(request, 404, str(error), kind=f"unknown-{error.kind}")

@@ -13,6 +13,7 @@ from isotherm.cli.brokers import grant_command
 from isotherm.cli.emulator import app as emulator
 from isotherm.cli.export import export
 from isotherm.cli.history import history
+from isotherm.cli.loops import explain, loop
 from isotherm.cli.messages import decode_command
 from isotherm.cli.people import app as people
 from isotherm.logs import log_lines
@@ -25,6 +26,8 @@ app = typer.Typer(
 )
 app.command()(up)
 app.add_typer(people)
+app.add_typer(loop, name="loop")
+app.add_typer(explain, name="explain")
 app.command()(history)
 app.command()(export)
 app.command("decode")(decode_command)

@@ -1,10 +1,15 @@
+import hashlib
+from dataclasses import fields
 from datetime import datetime
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.live import HeardLoop
 from api.schemas.values import Name, Reason, States, Values, number, numbers, states, when
+from controller.cooling.control import ManualOrder
+from controller.cooling.whatif import Forecast, ForecastPoint
 from fleet.topology import FleetMap
 
 
@@ -14,6 +19,19 @@ class TripOut(BaseModel):
     reason: str = Field(examples=["leak at h1/cdu01"])
     since_unix_ns: int
     level: str = Field(examples=["force"])
+
+
+class OverrideOut(BaseModel):
+    """What a person has asked of a loop, until it runs out by itself."""
+
+    mode: str = Field(description="auto with another set-point, manual, or failsafe")
+    supply_c: float | None
+    valve_ratio: float | None
+    pump_ratio: float | None
+    actor: str = Field(examples=["ana"])
+    reason: str = Field(examples=["balancing valves"])
+    since: datetime
+    until: datetime
 
 
 class LoopOut(BaseModel):
@@ -38,6 +56,11 @@ class LoopOut(BaseModel):
         description="sensors that are not used, and why",
         examples=[{"secondary_flow_lpm": "stale for 6 s"}],
     )
+    override: OverrideOut | None = Field(description="a person's, while it is in force")
+    version: str = Field(
+        description="of mode, trips and override; also in ETag, wanted by If-Match",
+        examples=["1f0c9a52b7e3d418"],
+    )
 
 
 class LoopResetIn(BaseModel):
@@ -49,9 +72,150 @@ class LoopResetIn(BaseModel):
     actor: Annotated[Name, Field(examples=["ana"])] = "api"
 
 
-def loop_out(fleet_map: FleetMap, row: int, heard: HeardLoop | None, age_s: float) -> LoopOut:
+_NUMBER: Final = Field(allow_inf_nan=False, ge=-100.0, le=1000.0)
+_For = Annotated[float, Field(ge=10.0, le=86_400.0, description="then the loop is free again")]
+
+
+class _Order(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[Reason, Field(examples=["balancing valves"])]
+    actor: Annotated[Name, Field(examples=["ana"])] = "api"
+    for_s: _For = 3600.0
+
+
+class SetpointIn(_Order):
+    """Another supply set-point, which the law goes on to hold."""
+
+    supply_c: Annotated[float, _NUMBER, Field(examples=[38.0])]
+
+
+class OverrideMode(StrEnum):
+    MANUAL = "manual"  # valve or pumps, and maybe the set-point, stand where they are told
+    FAILSAFE = "failsafe"  # full cooling
+
+
+class OverrideIn(_Order):
+    """What is not named is left to the law; the safety shell holds for all of it."""
+
+    mode: OverrideMode = OverrideMode.MANUAL
+    valve_ratio: Annotated[float, _NUMBER] | None = None
+    pump_ratio: Annotated[float, _NUMBER] | None = None
+    supply_c: Annotated[float, _NUMBER] | None = None
+
+
+class ReleaseIn(BaseModel):
+    """The end of an override before its time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
+    actor: Name = "api"
+
+
+class WhatIfIn(BaseModel):
+    """What is supposed to change now; what is not named stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    supply_c: Annotated[float, _NUMBER] | None = None
+    valve_ratio: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] | None = None
+    pump_ratio: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] | None = None
+    pumps_out: Annotated[int, Field(ge=0, le=16)] = 0
+    load_ratio: (
+        Annotated[
+            float, Field(ge=0.0, le=10.0, allow_inf_nan=False, description="over the present")
+        ]
+        | None
+    ) = None
+    facility_c: Annotated[float, _NUMBER] | None = None
+    dew_point_c: Annotated[float, _NUMBER] | None = None
+    horizon_s: Annotated[float, Field(ge=10.0, le=1800.0, allow_inf_nan=False)] = 300.0
+
+
+class WhatIfPoint(BaseModel):
+    """One moment; low and high bound what the controller does not know."""
+
+    at_s: float
+    supply_c: float | None
+    return_c: float | None
+    junction_c: float | None = Field(description="of the worst chips")
+    junction_low_c: float | None
+    junction_high_c: float | None
+    flow_lpm: float | None
+    dew_margin_k: float | None
+    dew_margin_low_k: float | None
+    dew_margin_high_k: float | None
+    valve_ratio: float | None
+    pump_ratio: float | None
+    mode: str
+
+
+class WhatIfOut(BaseModel):
+    """Trajectories of the controller's own cycle on its own model; nothing was sent."""
+
+    loop: str
+    effect: str = Field(description="the worst of it in one line")
+    peak_junction_c: float | None
+    peak_return_c: float | None
+    least_dew_margin_k: float | None
+    trips: list[str] = Field(description="interlocks that would fire")
+    points: list[WhatIfPoint]
+
+
+def forecast_out(loop_id: str, told: Forecast) -> WhatIfOut:
+    points = [
+        WhatIfPoint(
+            **{
+                one.name: number(value) if isinstance(value, float) else value
+                for one in fields(ForecastPoint)
+                for value in (getattr(point, one.name),)
+            }
+        )
+        for point in told.points
+    ]
+    return WhatIfOut(
+        loop=loop_id,
+        effect=told.words(),
+        peak_junction_c=number(told.peak_junction_c),
+        peak_return_c=number(told.peak_return_c),
+        least_dew_margin_k=number(told.least_dew_margin_k),
+        trips=list(told.trips),
+        points=points,
+    )
+
+
+def override_out(order: ManualOrder) -> OverrideOut:
+    return OverrideOut(
+        mode=order.mode.value,
+        supply_c=number(order.supply_c),
+        valve_ratio=number(order.valve_ratio),
+        pump_ratio=number(order.pump_ratio),
+        actor=order.actor,
+        reason=order.reason,
+        since=when(order.since_unix_ns),
+        until=when(order.until_unix_ns),
+    )
+
+
+def version_of(heard: HeardLoop | None, order: ManualOrder | None) -> str:
+    """Changes with what a person decides on, not with each second's set-points."""
+    mode = None if heard is None else heard.view.mode
+    trips = [] if heard is None else sorted(trip.reason for trip in heard.view.trips)
+    return hashlib.blake2b(repr((mode, trips, order)).encode(), digest_size=8).hexdigest()
+
+
+def loop_out(
+    fleet_map: FleetMap,
+    row: int,
+    heard: HeardLoop | None,
+    age_s: float,
+    order: ManualOrder | None = None,
+) -> LoopOut:
     loop_id, cdu_id = fleet_map.loop_ids[row], fleet_map.cdu_ids[row]
     kind = fleet_map.kind_of_loop[row].value
+    override = None if order is None else override_out(order)
+    version = version_of(heard, order)
     if heard is None:
         return LoopOut(
             id=loop_id,
@@ -68,6 +232,8 @@ def loop_out(fleet_map: FleetMap, row: int, heard: HeardLoop | None, age_s: floa
             pumps=[],
             trips=[],
             sensor_faults={},
+            override=override,
+            version=version,
         )
     view = heard.view
     return LoopOut(
@@ -88,4 +254,6 @@ def loop_out(fleet_map: FleetMap, row: int, heard: HeardLoop | None, age_s: floa
             for trip in view.trips
         ],
         sensor_faults=view.sensor_faults,
+        override=override,
+        version=version,
     )

@@ -51,6 +51,8 @@ class LoopControl:
     """Speed that the pumps must have reached by now, from where they were taken over."""
     dew_point_c: float = math.nan
     """Last believed dew point: hall air changes slowly."""
+    readings: LoopReadings | None = None
+    """Of the last cycle: what a decision or a prediction was based on."""
 
 
 def initial(loop_id: str, cdu_id: str, settings: CoolingSettings) -> LoopControl:
@@ -111,7 +113,7 @@ def advance(
     first = control.at_unix_ns == 0
     dt_s = 0.0 if first else max(at_unix_ns - control.at_unix_ns, 0) / NS_PER_S
     known, inputs = estimate.step(settings.estimate, control.estimate, readings, dt_s)
-    seen = _remember(control, known, inputs, at_unix_ns, settings)
+    seen = _remember(replace(control, readings=readings), known, inputs, at_unix_ns, settings)
     mine = [reset for reset in resets if reset.loop_id == control.loop_id]
     if order is not None and order.until_unix_ns <= at_unix_ns:
         order = None

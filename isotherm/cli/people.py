@@ -284,19 +284,6 @@ def reset_guard(
     console.print(f"the guard of {sled} is asked to let go")
 
 
-@app.command()
-def reset(
-    loop: str,
-    reason: Annotated[str, typer.Option()],
-    actor: Actor = "operator",
-    api: Api = DEFAULT_API,
-) -> None:
-    """Lift a loop's latched trips, as the person who has looked."""
-    with ApiClient(api) as client:
-        client.reset_loop(loop, reason=reason, actor=actor)
-    console.print(f"trips of {loop} will be reset")
-
-
 @webhook.command("add")
 def add_webhook(url: str, name: Annotated[str, typer.Option()], api: Api = DEFAULT_API) -> None:
     """Register a receiver; the secret is shown this once."""
