@@ -22,7 +22,7 @@ from controller.store import Store
 from fleet.errors import StoreError
 from fleet.topology import FleetMap
 
-_ASKED: Final = frozenset({"override", "version"})
+_ASKED: Final = {"override", "version"}
 """Of a loop, what people have asked: the store's word, which the live stream does not read."""
 GATHER_S: Final = 0.05
 """Views of several loops come together; this is how long the first waits for the others."""

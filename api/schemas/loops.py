@@ -164,13 +164,10 @@ class WhatIfOut(BaseModel):
 
 
 def forecast_out(loop_id: str, told: Forecast) -> WhatIfOut:
+    names = [one.name for one in fields(ForecastPoint) if one.name != "mode"]
     points = [
-        WhatIfPoint(
-            **{
-                one.name: number(value) if isinstance(value, float) else value
-                for one in fields(ForecastPoint)
-                for value in (getattr(point, one.name),)
-            }
+        WhatIfPoint.model_validate(
+            {"mode": point.mode, **{name: number(getattr(point, name)) for name in names}}
         )
         for point in told.points
     ]

@@ -9,29 +9,29 @@ from fleet.units import KPA_PER_PSI, LPM_PER_GPM
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Other:
-    """Another unit: house value = reading * factor + offset."""
+    """Another unit: house value = reading * scale + offset."""
 
     name: str
-    factor: float
+    scale: float
     offset: float = 0.0
 
 
 _OTHERS: Final[dict[str, tuple[_Other, ...]]] = {
     "c": (
-        _Other(name="kelvin", factor=1.0, offset=-273.15),
-        _Other(name="°F", factor=5.0 / 9.0, offset=-160.0 / 9.0),
+        _Other(name="kelvin", scale=1.0, offset=-273.15),
+        _Other(name="°F", scale=5.0 / 9.0, offset=-160.0 / 9.0),
     ),
     "kpa": (
-        _Other(name="psi", factor=KPA_PER_PSI),
-        _Other(name="bar", factor=100.0),
-        _Other(name="Pa", factor=1e-3),
+        _Other(name="psi", scale=KPA_PER_PSI),
+        _Other(name="bar", scale=100.0),
+        _Other(name="Pa", scale=1e-3),
     ),
     "lpm": (
-        _Other(name="US gal/min", factor=LPM_PER_GPM),
-        _Other(name="m³/h", factor=1000.0 / 60.0),
-        _Other(name="l/s", factor=60.0),
+        _Other(name="US gal/min", scale=LPM_PER_GPM),
+        _Other(name="m³/h", scale=1000.0 / 60.0),
+        _Other(name="l/s", scale=60.0),
     ),
-    "ratio": (_Other(name="percent", factor=0.01),),
+    "ratio": (_Other(name="percent", scale=0.01),),
 }
 _MEANT: Final = {"c": "°C", "kpa": "kPa", "lpm": "l/min", "ratio": "a ratio"}
 _NEAR_RATIO: Final = 0.12
@@ -47,7 +47,7 @@ def swapped(sensor: str, value: float, expected: float) -> str | None:
     if not (math.isfinite(value) and math.isfinite(expected)) or _near(suffix, value, expected):
         return None
     for other in _OTHERS.get(suffix, ()):
-        if _near(suffix, value * other.factor + other.offset, expected):
+        if _near(suffix, value * other.scale + other.offset, expected):
             return _words(other, suffix)
     return None
 
@@ -58,7 +58,7 @@ def of_range(sensor: str, value: float, low: float, high: float) -> str | None:
     if not math.isfinite(value) or low <= value <= high:
         return None
     for other in _OTHERS.get(suffix, ()):
-        if low <= value * other.factor + other.offset <= high:
+        if low <= value * other.scale + other.offset <= high:
             return _words(other, suffix)
     return None
 

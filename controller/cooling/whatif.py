@@ -203,11 +203,12 @@ def _changed(around: Surroundings, supposed: Supposition) -> Surroundings:
 def _beliefs(belief: Belief, figures: WhatIfSettings) -> tuple[Belief, Belief, Belief]:
     """As measured, and with everything unknown against us, and for us."""
 
-    def off(sign: float) -> Belief:
+    def off(worse_ratio: float) -> Belief:
         return Belief(
-            resistance_ratio=belief.resistance_ratio * (1.0 + sign * figures.resistance_off_ratio),
-            ua_ratio=belief.ua_ratio * (1.0 - sign * figures.ua_off_ratio),
-            flow_ratio=belief.flow_ratio * (1.0 - sign * figures.flow_off_ratio),
+            resistance_ratio=belief.resistance_ratio
+            * (1.0 + worse_ratio * figures.resistance_off_ratio),
+            ua_ratio=belief.ua_ratio * (1.0 - worse_ratio * figures.ua_off_ratio),
+            flow_ratio=belief.flow_ratio * (1.0 - worse_ratio * figures.flow_off_ratio),
         )
 
     return belief, off(1.0), off(-1.0)

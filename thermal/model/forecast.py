@@ -277,13 +277,13 @@ def _flow_lpm(
     return belief.flow_ratio * model.flow_for_pump_lpm(speeds, settings)
 
 
-def _bounded(ratio: float) -> float:
-    return min(max(ratio, 0.4), 2.0) if math.isfinite(ratio) else 1.0
+def _bounded(believed_ratio: float) -> float:
+    return min(max(believed_ratio, 0.4), 2.0) if math.isfinite(believed_ratio) else 1.0
 
 
-def _lag(value: float, goal: float, dt_s: float, lag_s: float) -> float:
-    return goal + (value - goal) * math.exp(-dt_s / max(lag_s, 1e-3))
+def _lag(value: float, wanted: float, dt_s: float, lag_s: float) -> float:
+    return wanted + (value - wanted) * math.exp(-dt_s / max(lag_s, 1e-3))
 
 
-def _towards(value: float, goal: float, reach: float) -> float:
-    return value + min(max(goal - value, -reach), reach)
+def _towards(value: float, wanted: float, reach_ratio: float) -> float:
+    return value + min(max(wanted - value, -reach_ratio), reach_ratio)

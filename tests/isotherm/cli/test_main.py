@@ -44,7 +44,6 @@ def run(
         (["emulator", "run", "steady", "--report", "run.pdf"], 2, ".html or .png"),
         (["emulator", "faults", "leek"], 2, "did you mean leak?"),
         (["emulator", "inject", "nothing", "--place", "h1"], 2, "unknown fault"),
-        (["loop", "set", "h1/loop01", "--supply-c", "38"], 2, "--reason"),
         (["explain", "loop", "h1/loop01", "--api", "http://127.0.0.1:1"], 1, "no API answers"),
         (["bench", "nothing"], 2, "there is no suite"),
         (["decode", "/no/such/message"], 2, "No such file"),
