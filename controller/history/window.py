@@ -1,6 +1,6 @@
 """Frames of a group, held tick by tick until the window is full and may be sealed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,22 +86,25 @@ class Window:
         """Of the agent with most."""
         return int(self.filled.max())
 
-    def add(self, slab: Slab, share: GroupShare, partition: int, offset: int) -> None:
-        """The share's frames, each agent at most once; all ticks of a frame stay together."""
+    def add(self, slabs: Sequence[Slab], share: GroupShare, partition: int, offset: int) -> None:
+        """The share's frames, each agent at most once a slab; all ticks of a frame stay together.
+        The slabs have one form and the same agents; `offset` is that of the first one's message.
+        """
         self.first_offsets.setdefault(partition, offset)
         filled = self.filled[share.seats]
         first = int(filled[0])
         if bool((filled == first).all()):
-            self._put(slab, share, first)
+            self._put(slabs, share, first)
             return
-        frames, seats = _each(share.frames, len(slab)), _each(share.seats, len(self.filled))
+        frames = _each(share.frames, len(slabs[0]))
+        seats = _each(share.seats, len(self.filled))
         for frame, seat in zip(frames, seats, strict=True):
             one = GroupShare(
                 group=share.group,
                 frames=slice(frame, frame + 1),
                 seats=slice(seat, seat + 1),
             )
-            self._put(slab, one, int(self.filled[seat]))
+            self._put(slabs, one, int(self.filled[seat]))
 
     def unsealed(self) -> dict[tuple[int, int], list[int]]:
         """(seat, epoch) -> sequence numbers of the frames in here, ascending."""
@@ -145,19 +148,22 @@ class Window:
             agents=tuple((seats + first_row).tolist()),
         )
 
-    def _put(self, slab: Slab, share: GroupShare, first: int) -> None:
-        ticks = slab.ticks
-        end = first + ticks
+    def _put(self, slabs: Sequence[Slab], share: GroupShare, first: int) -> None:
+        frames, seats = share.frames, share.seats
+        ticks = slabs[0].ticks
+        end = first + len(slabs) * ticks
         if end > len(self._values):
             self._grow(end)
-        frames, seats = share.frames, share.seats
-        self._values[first:end, seats] = slab.values[frames].swapaxes(0, 1)
-        self._counters[first:end, seats] = slab.counters[frames].swapaxes(0, 1)
-        steps = np.arange(ticks, dtype=np.int64)[:, None] * slab.dt_ns
-        self._names[0, first:end, seats] = _aligned(slab.t0_unix_ns[frames] + steps, seats)
-        self._names[1, first:end, seats] = _aligned(slab.epochs[frames] + 0 * steps, seats)
-        self._names[2, first:end, seats] = _aligned(slab.seqs[frames] + 0 * steps, seats)
-        self.filled[seats] += ticks
+        for at, slab in zip(range(first, end, ticks), slabs, strict=True):
+            self._values[at : at + ticks, seats] = slab.values[frames].swapaxes(0, 1)
+            self._counters[at : at + ticks, seats] = slab.counters[frames].swapaxes(0, 1)
+        steps = np.tile(np.arange(ticks) * slabs[0].dt_ns, len(slabs))[:, None]
+        t0 = _each_tick([slab.t0_unix_ns[frames] for slab in slabs], ticks)
+        epochs = _each_tick([slab.epochs[frames] for slab in slabs], ticks)
+        seqs = _each_tick([slab.seqs[frames] for slab in slabs], ticks)
+        for row, names in enumerate((t0 + steps, epochs, seqs)):
+            self._names[row, first:end, seats] = _aligned(names, seats)
+        self.filled[seats] += end - first
 
     def _grow(self, wanted: int) -> None:
         held = len(self._values)
@@ -171,6 +177,11 @@ class Window:
         names = self._names[:, :ticks].view(np.uint64)
         names[:, beyond] = MISSING_COUNT
         return encode_count(np.ascontiguousarray(names.swapaxes(1, 2)).reshape(-1, ticks))
+
+
+def _each_tick(slabs: list[IntBlock], ticks: int) -> IntBlock:
+    """(ticks of all slabs, frames) of what each frame has one of."""
+    return np.repeat(np.array(slabs), ticks, axis=0)
 
 
 def _aligned(values: NDArray[Any], seats: slice | NDArray[np.intp]) -> NDArray[Any]:

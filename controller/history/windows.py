@@ -1,7 +1,8 @@
 """All open windows, and when each may be sealed."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from controller.history.window import Window
 from controller.state.roster import Roster
 from fleet.clock import NS_PER_S
 from fleet.errors import ConfigurationError
-from fleet.frame import Schema, Slab
+from fleet.frame import IntBlock, Schema, Slab
 
 LONGEST_WINDOW_S: Final = 600
 """Queries look so far back for the window that a tick is in."""
@@ -53,16 +54,33 @@ class Windows:
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, slab: Slab, schema: Schema, place: tuple[int, int], now_s: float) -> None:
-        """Frames of known agents; `place` is the partition and offset of their message."""
-        starts = slab.t0_unix_ns // self._span_ns
-        first = int(starts[0])
-        if bool((starts == first).all()):
-            self._add(slab, schema, first, place, now_s)
-            return
+    def add(
+        self,
+        slabs: Sequence[Slab],
+        schema: Schema,
+        places: Sequence[tuple[int, int]],
+        now_s: float,
+    ) -> None:
+        """Slabs of one form and of the same known agents; `places` are the partition and offset of
+        each one's message.
+        """
+        starts = np.array([slab.t0_unix_ns for slab in slabs]) // self._span_ns
+        first = starts[:, 0]
+        scattered = (starts != first[:, None]).any(axis=1)
+        apart = (first[1:] != first[:-1]) | scattered[1:] | scattered[:-1]
+        edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(slabs)]
+        for begin, end in pairwise(edges):
+            if scattered[begin]:
+                self._add_scattered(slabs[begin], schema, starts[begin], places[begin], now_s)
+            else:
+                self._add(slabs[begin:end], schema, int(first[begin]), places[begin], now_s)
+
+    def _add_scattered(
+        self, slab: Slab, schema: Schema, starts: IntBlock, place: tuple[int, int], now_s: float
+    ) -> None:
         for start in np.unique(starts).tolist():
             part = slab.take(np.flatnonzero(starts == start).tolist())
-            self._add(part, schema, start, place, now_s)
+            self._add([part], schema, start, place, now_s)
 
     def take_due(self, now_s: float, *, all_of_them: bool = False) -> list[Window]:
         """Windows that may be sealed; they are no longer open."""
@@ -86,15 +104,21 @@ class Windows:
         self._open = {key: w for key, w in self._open.items() if key[0] not in groups}
 
     def _add(
-        self, slab: Slab, schema: Schema, start: int, place: tuple[int, int], now_s: float
+        self,
+        slabs: Sequence[Slab],
+        schema: Schema,
+        start: int,
+        place: tuple[int, int],
+        now_s: float,
     ) -> None:
-        seating = self._roster.seating(slab.agents)
+        seating = self._roster.seating(slabs[0].agents)
         if not seating.distinct:
-            for row in range(len(slab)):
-                self._add(slab.take([row]), schema, start, place, now_s)
+            for slab in slabs:
+                for row in range(len(slab)):
+                    self._add([slab.take([row])], schema, start, place, now_s)
             return
         for share in seating.shares:
-            key = (share.group, slab.schema_id, start)
+            key = (share.group, slabs[0].schema_id, start)
             window = self._open.get(key)
             if window is None:
                 window = self._open[key] = Window(
@@ -104,7 +128,7 @@ class Windows:
                     start_unix_ns=start * self._span_ns,
                     opened_s=now_s,
                 )
-            window.add(slab, share, *place)
+            window.add(slabs, share, *place)
             self._look_back(key, window)
 
     def _look_back(self, key: Key, window: Window) -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.history.window import Sealed, Window
 from controller.history.windows import HistorySettings, Windows
 from controller.ingest.dead_letter import Reason, set_aside
+from controller.ingest.runs import Run, Runs
 from controller.ingest.schemas import Parking, SchemaBook, Waiting
 from controller.ingest.sequence import Sequences
 from controller.state.columns import FleetColumns
@@ -22,7 +24,7 @@ from fleet.codec import decode_message
 from fleet.commands import Ack, decode_ack
 from fleet.errors import MalformedMessageError
 from fleet.events import Event, decode_event
-from fleet.frame import Reporter, Schema, Slab, decode_schema, schema_id
+from fleet.frame import IntBlock, Reporter, Schema, Slab, decode_schema, schema_id
 from fleet.topics import ACKS, EVENTS, SCHEMAS, TELEMETRY
 from fleet.topology import FleetMap
 
@@ -94,6 +96,7 @@ class Consumer:
         """Not written yet, because the store was away."""
         self._grids: dict[str, int] = {}
         self._sequences = Sequences(self._roster)
+        self._runs = Runs()
         self._schema_reader = bus.reader(SCHEMAS, start=Start.BEGINNING)
         self._telemetry = bus.reader(TELEMETRY, start=Start.BEGINNING, partitions=[])
         self._ends: dict[int, int] = {}
@@ -194,6 +197,8 @@ class Consumer:
         while batch:
             for record in batch:
                 self._take_telemetry(record)
+            for run in self._runs.take():
+                self._apply_run(run)
             taken += len(batch)
             self.behind = self._clock.monotonic_s() >= deadline_s
             batch = [] if self.behind else self._telemetry.poll(0.0, self._settings.batch)
@@ -312,7 +317,8 @@ class Consumer:
                 self._take_slab(record, message.loop, slab)
 
     def _take_slab(self, record: Record, loop_id: str, slab: Slab) -> None:
-        here = self._roster.seating(slab.agents).loops == self._loop_row[loop_id]
+        seating = self._roster.seating(slab.agents)
+        here = seating.loops == self._loop_row[loop_id]
         if not here.all():
             strangers = [slab.agents[row] for row in np.flatnonzero(~here)]
             text = f"{loop_id} has no agent {', '.join(map(repr, strangers))}"
@@ -320,17 +326,49 @@ class Consumer:
             slab = slab.take(np.flatnonzero(here).tolist())
             if not len(slab):
                 return
+            seating = self._roster.seating(slab.agents)
         schema = self._schemas.get(slab.schema_id)
         if schema is None:
             self.counts[loop_id]["parked"] += len(slab)
             now_s = self._clock.monotonic_s()
             self._parking.park(Waiting(record=record, loop_id=loop_id, slab=slab, since_s=now_s))
             return
-        self._apply(record, loop_id, slab, schema)
+        for run in self._runs.add(record, loop_id, slab, schema, seating):
+            self._apply_run(run)
+
+    def _apply_run(self, run: Run) -> None:
+        """What simply goes on is taken as one, what is strange in any way slab by slab."""
+        for part in run.unbroken():
+            if self._go_on(part):
+                continue
+            self._apply_each(part.part(0, 1))
+            rest = part.part(1)
+            if len(rest) and not self._go_on(rest):
+                self._apply_each(rest)
+
+    def _apply_each(self, run: Run) -> None:
+        for record, slab in zip(run.records, run.slabs, strict=True):
+            self._apply(record, run.loop_id, slab, run.schema)
+
+    def _go_on(self, run: Run) -> bool:
+        """Take an unbroken run if all of it is in order, and goes on where its agents were."""
+        slabs, schema, rows = run.slabs, run.schema, run.seating.rows
+        if not (
+            run.seating.distinct
+            and _has_columns(slabs[0], schema)
+            and self._fits(schema, rows)
+            and bool(self._believed(np.array([slab.t0_unix_ns for slab in slabs])).all())
+            and self._sequences.go_on(rows, slabs[0].epochs, slabs[0].seqs, len(slabs))
+        ):
+            return False
+        self.counts[run.loop_id]["frames"] += len(slabs) * len(rows)
+        self.columns.apply(slabs[-1], schema, rows)
+        places = [(record.partition, record.offset) for record in run.records]
+        self._windows.add(slabs, schema, places, self._clock.monotonic_s())
+        return True
 
     def _apply(self, record: Record, loop_id: str, slab: Slab, schema: Schema) -> None:
-        columns = (slab.values.shape[2], slab.counters.shape[2])
-        if columns != (len(schema.columns), len(schema.counters)):
+        if not _has_columns(slab, schema):
             text = f"frame {slab.frame(0).id} has not the columns of its schema {slab.schema_id}"
             self._dead(record, Reason.MALFORMED, text)
             return
@@ -368,11 +406,7 @@ class Consumer:
 
     def _keep(self, record: Record, loop_id: str, slab: Slab, schema: Schema) -> None:
         """Into history, but for what was measured at a time that can not be."""
-        now_ns = self._clock.unix_ns()
-        settings = self._settings
-        believed = (slab.t0_unix_ns <= now_ns + round(settings.ahead_s * NS_PER_S)) & (
-            slab.t0_unix_ns >= now_ns - round(settings.behind_s * NS_PER_S)
-        )
+        believed = self._believed(slab.t0_unix_ns)
         if not believed.all():
             wrong = np.flatnonzero(~believed).tolist()
             self.counts[loop_id]["wrong_clocks"] += len(wrong)
@@ -382,7 +416,13 @@ class Consumer:
             if not len(slab):
                 return
         place = (record.partition, record.offset)
-        self._windows.add(slab, schema, place, self._clock.monotonic_s())
+        self._windows.add([slab], schema, [place], self._clock.monotonic_s())
+
+    def _believed(self, t0_unix_ns: IntBlock) -> NDArray[np.bool_]:
+        now_ns = self._clock.unix_ns()
+        newest_ns = now_ns + round(self._settings.ahead_s * NS_PER_S)
+        oldest_ns = now_ns - round(self._settings.behind_s * NS_PER_S)
+        return (t0_unix_ns <= newest_ns) & (t0_unix_ns >= oldest_ns)
 
     def _take_schema(self, record: Record) -> None:
         try:
@@ -422,3 +462,8 @@ class Consumer:
         if reason is Reason.MALFORMED:
             counts["malformed"] += 1
         set_aside(self._bus, record, reason, detail)
+
+
+def _has_columns(slab: Slab, schema: Schema) -> bool:
+    found = (slab.values.shape[2], slab.counters.shape[2])
+    return found == (len(schema.columns), len(schema.counters))

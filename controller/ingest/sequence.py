@@ -89,6 +89,16 @@ class Sequences:
             missed=sum(missed for _, missed in arrivals),
         )
 
+    def go_on(self, rows: Rows, epochs: IntBlock, seqs: IntBlock, slabs: int) -> bool:
+        """Whether frames of known agents, each once, are just the next ones; if so, they and those
+        of the `slabs` - 1 slabs that follow without a break count as read.
+        """
+        in_order = (self._epoch[rows] == epochs) & (self._last[rows] + 1 == seqs)
+        if not in_order.all():
+            return False
+        self._last[rows] = seqs + (slabs - 1)
+        return True
+
     def take_one(self, row: int, epoch: int, seq: int) -> tuple[Arrival, int]:
         """How a frame stands to those read before, and how many before it are now missing."""
         lives = self._lives(row)

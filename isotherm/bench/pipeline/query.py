@@ -119,7 +119,7 @@ def sealed(recorded: Recorded) -> list[tuple[Block, ...]]:
         share = GroupShare(group=0, frames=slice(0, 36), seats=slice(0, 36))
         for tick, slab in enumerate(slabs):
             at = np.full(len(slab), (BEGIN_S + tick) * NS_PER_S, np.int64)
-            window.add(structs.replace(slab, t0_unix_ns=at), share, 0, tick)
+            window.add([structs.replace(slab, t0_unix_ns=at)], share, 0, tick)
         blocks = window.seal("", 0, {}).blocks
         found.append(tuple(block for block in blocks if block.metric in METRICS))
     return found
