@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
+from zstandard import ZstdCompressor
 
 from fleet.errors import MalformedMessageError
 from fleet.frame import MISSING_COUNT, CountBlock, FloatBlock, IntBlock
@@ -23,10 +24,13 @@ _HEAD: Final = struct.Struct("<BBBBIII")
 _GRIDS: Final = (0, 1, 2, 3, 4)
 """Powers of ten tried: whole numbers, tenths, ... ten-thousandths."""
 _LARGEST_STEP: Final = 2**30
+_SAMPLE: Final = 64
 _MAX_CELLS: Final = 2**26
 _ALL: Final = slice(None)
 
 Mask = NDArray[np.bool_]
+SmallSteps = NDArray[np.int32]
+Steps = SmallSteps | IntBlock
 
 
 class Form(IntEnum):
@@ -37,27 +41,37 @@ class Form(IntEnum):
     ABSENT = 5  # nothing was measured
 
 
-def encode_gauge(values: FloatBlock, first_grid: int = 0) -> tuple[bytes, int]:
+def encode_gauge(
+    values: FloatBlock, first_grid: int = 0, zstd: ZstdCompressor | None = None
+) -> tuple[bytes, int]:
     """(rows, ticks) float32, NaN where nothing was read; the bytes, and the grid that fitted.
 
-    Give the grid back with the next window of the same metric: it is tried first.
+    Give the grid back with the next window of the same metric: it is tried first. Who writes many
+    blocks on one thread makes one `compressor` for them.
     """
+    zstd = zstd or compressor()
     absent = np.isnan(values)
     mask = None
     if absent.any():
         if absent.all():
-            return _pack(Form.ABSENT, values.shape, 0, 0, None, b""), first_grid
+            return _pack(Form.ABSENT, values.shape, 0, 0, None, b"", zstd), first_grid
         mask, values = absent, _filled(values, absent)
     bits = values.view(np.uint32)  # the two zeros are equal, and not the same
     if bool((bits == bits[:, :1]).all()):
-        return _pack(Form.STEADY, values.shape, 0, 4, mask, values[:, 0].tobytes()), first_grid
-    for grid in (first_grid, *(grid for grid in _GRIDS if grid != first_grid)):
+        payload = values[:, 0].tobytes()
+        return _pack(Form.STEADY, values.shape, 0, 4, mask, payload, zstd), first_grid
+    for grid in _likely_grids(values, first_grid):
         steps = _steps(values, grid)
         if steps is not None:
             width, payload = _planes(_zigzag(_differences(steps)))
-            return _pack(Form.GRID, values.shape, grid, width, mask, payload), grid
+            return _pack(Form.GRID, values.shape, grid, width, mask, payload, zstd), grid
     bits = np.concatenate((bits[:, :1], bits[:, 1:] ^ bits[:, :-1]), axis=1)
-    return _pack(Form.BITS, values.shape, 0, 4, mask, _shuffled(bits, 4)), first_grid
+    return _pack(Form.BITS, values.shape, 0, 4, mask, _shuffled(bits, 4), zstd), first_grid
+
+
+def compressor() -> ZstdCompressor:
+    """What one thread compresses blocks with; to make it takes as long as a small block."""
+    return ZstdCompressor(level=1)
 
 
 def shape_of(data: bytes) -> tuple[int, int]:
@@ -94,18 +108,19 @@ def decode_gauge(data: bytes, rows: slice = _ALL) -> FloatBlock:
     return values
 
 
-def encode_count(values: CountBlock) -> bytes:
-    """(rows, ticks) uint64, MISSING_COUNT where nothing was read."""
+def encode_count(values: CountBlock, zstd: ZstdCompressor | None = None) -> bytes:
+    """(rows, ticks) uint64, MISSING_COUNT where nothing was read; `zstd` as for gauges."""
+    zstd = zstd or compressor()
     absent = values == MISSING_COUNT
     mask = None
     if absent.any():
         if absent.all():
-            return _pack(Form.ABSENT, values.shape, 0, 0, None, b"")
+            return _pack(Form.ABSENT, values.shape, 0, 0, None, b"", zstd)
         mask, values = absent, _filled(values, absent)
     if bool((values == values[:, :1]).all()):
-        return _pack(Form.STEADY, values.shape, 0, 8, mask, values[:, 0].tobytes())
+        return _pack(Form.STEADY, values.shape, 0, 8, mask, values[:, 0].tobytes(), zstd)
     width, payload = _planes(_zigzag(_differences(values.view(np.int64))))
-    return _pack(Form.COUNT, values.shape, 0, width, mask, payload)
+    return _pack(Form.COUNT, values.shape, 0, width, mask, payload, zstd)
 
 
 def decode_count(data: bytes, rows: slice = _ALL) -> CountBlock:
@@ -126,33 +141,44 @@ def decode_count(data: bytes, rows: slice = _ALL) -> CountBlock:
 # --- steps on a grid -----------------------------------------------------------------------------
 
 
-def _steps(values: FloatBlock, grid: int) -> IntBlock | None:
+def _likely_grids(values: FloatBlock, first_grid: int) -> list[int]:
+    """Grids on which a few of the values lie: most grids that do not fit are told by these."""
+    grids = np.array((first_grid, *(grid for grid in _GRIDS if grid != first_grid)))
+    few = values.reshape(-1)[:: max(values.size // _SAMPLE, 1)]
+    scales = 10.0 ** grids[:, None]
+    fits = (np.rint(few * scales) / scales).astype(np.float32) == few
+    found: list[int] = grids[fits.all(axis=1)].tolist()
+    return found
+
+
+def _steps(values: FloatBlock, grid: int) -> SmallSteps | None:
     """Whole multiples of 10^-grid; None when one value is not exactly such a multiple."""
-    scaled = values.astype(np.float64) * 10.0**grid
-    steps = np.rint(scaled)
-    if not float(np.abs(steps).max()) < _LARGEST_STEP:
+    scaled = np.multiply(values, 10.0**grid, dtype=np.float64)
+    np.rint(scaled, out=scaled)
+    if not max(float(scaled.max()), -float(scaled.min())) < _LARGEST_STEP:
         return None
-    whole = steps.astype(np.int64)
+    whole = scaled.astype(np.int32)
     same = _on_grid(whole, grid).view(np.uint32) == values.view(np.uint32)
     return whole if bool(same.all()) else None
 
 
-def _on_grid(steps: IntBlock, grid: int) -> FloatBlock:
+def _on_grid(steps: Steps, grid: int) -> FloatBlock:
     # One division in float64 and one rounding: the same on every machine.
     return (steps / 10.0**grid).astype(np.float32)
 
 
-def _differences(steps: IntBlock) -> IntBlock:
-    # Sums and differences wrap alike, so the largest counters come back too.
+def _differences(steps: Steps) -> Steps:
+    # Sums and differences wrap alike, so the largest counters come back too. Two steps of a grid
+    # are less than 2^31 apart.
     moved = np.empty_like(steps)
     moved[:, 0] = steps[:, 0]
     np.subtract(steps[:, 1:], steps[:, :-1], out=moved[:, 1:])
     return moved
 
 
-def _zigzag(steps: IntBlock) -> CountBlock:
-    folded: CountBlock = ((steps << 1) ^ (steps >> 63)).view(np.uint64)
-    return folded
+def _zigzag(steps: Steps) -> NDArray[Any]:
+    size = steps.dtype.itemsize
+    return ((steps << 1) ^ (steps >> 8 * size - 1)).view(f"u{size}")
 
 
 def _unzigzag(folded: CountBlock) -> IntBlock:
@@ -163,7 +189,7 @@ def _unzigzag(folded: CountBlock) -> IntBlock:
 # --- bytes ---------------------------------------------------------------------------------------
 
 
-def _planes(folded: CountBlock) -> tuple[int, bytes]:
+def _planes(folded: NDArray[Any]) -> tuple[int, bytes]:
     """Bytes a value, and the values plane by plane."""
     largest = int(folded.max()) if folded.size else 0
     width = next(width for width in (1, 2, 4, 8) if largest < 1 << 8 * width)
@@ -200,15 +226,11 @@ def _pack(
     width: int,
     mask: Mask | None,
     payload: bytes,
+    zstd: ZstdCompressor,
 ) -> bytes:
-    masked = b"" if mask is None else _closed(np.packbits(mask).tobytes())
+    masked = b"" if mask is None else zstd.compress(np.packbits(mask).tobytes())
     head = _HEAD.pack(form, grid, width, mask is not None, shape[0], shape[1], len(masked))
-    return b"".join((head, masked, _closed(payload)))
-
-
-def _closed(payload: bytes) -> bytes:
-    # A context of its own for each call, 16 us: threads can not share one.
-    return zstandard.ZstdCompressor(level=1).compress(payload)
+    return b"".join((head, masked, zstd.compress(payload)))
 
 
 def _unpack(data: bytes) -> tuple[Form, int, int, tuple[int, int], Mask | None, bytes]:

@@ -6,8 +6,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from zstandard import ZstdCompressor
 
-from controller.history.block import decode_count, encode_count, encode_gauge, shape_of
+from controller.history.block import (
+    compressor,
+    decode_count,
+    encode_count,
+    encode_gauge,
+    shape_of,
+)
 from controller.state.roster import GroupShare
 from fleet.frame import MISSING_COUNT, Column, IntBlock, Schema, Slab
 
@@ -124,12 +131,13 @@ class Window:
         values, counters = self._values[:ticks], self._counters[:ticks]
         values[beyond] = np.nan
         counters[beyond] = MISSING_COUNT
-        bodies: dict[str, bytes] = {TIMES: self._sealed_names(ticks, beyond)}
+        zstd = compressor()
+        bodies: dict[str, bytes] = {TIMES: self._sealed_names(ticks, beyond, zstd)}
         for metric, columns in _spans(self.schema.columns).items():
-            body, grids[metric] = encode_gauge(_rows(values, columns), grids.get(metric, 0))
-            bodies[metric] = body
+            rows, grid = _rows(values, columns), grids.get(metric, 0)
+            bodies[metric], grids[metric] = encode_gauge(rows, grid, zstd)
         for metric, columns in _spans(self.schema.counters).items():
-            bodies[metric] = encode_count(_rows(counters, columns))
+            bodies[metric] = encode_count(_rows(counters, columns), zstd)
         last = int(self._names[0, :ticks].max())
         seats = np.flatnonzero(self.filled)
         width = len(self.schema.columns) + len(self.schema.counters)
@@ -172,11 +180,11 @@ class Window:
         self._counters = _longer(self._counters, more, 0)
         self._names = _longer(self._names, more, 1)
 
-    def _sealed_names(self, ticks: int, beyond: NDArray[np.bool_]) -> bytes:
+    def _sealed_names(self, ticks: int, beyond: NDArray[np.bool_], zstd: ZstdCompressor) -> bytes:
         """(3 * seats, ticks): times, epochs, sequence numbers; MISSING_COUNT where no tick is."""
         names = self._names[:, :ticks].view(np.uint64)
         names[:, beyond] = MISSING_COUNT
-        return encode_count(np.ascontiguousarray(names.swapaxes(1, 2)).reshape(-1, ticks))
+        return encode_count(np.ascontiguousarray(names.swapaxes(1, 2)).reshape(-1, ticks), zstd)
 
 
 def _each_tick(slabs: list[IntBlock], ticks: int) -> IntBlock:
