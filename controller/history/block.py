@@ -9,6 +9,7 @@ kept as its float32 bits. Rows are parts of the group, columns are ticks.
 """
 
 import struct
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ _GRIDS: Final = (0, 1, 2, 3, 4)
 """Powers of ten tried: whole numbers, tenths, ... ten-thousandths."""
 _LARGEST_STEP: Final = 2**30
 _SAMPLE: Final = 64
+_SCALES: Final = 10.0 ** np.array(_GRIDS)[:, None]
 _MAX_CELLS: Final = 2**26
 _ALL: Final = slice(None)
 
@@ -42,8 +44,8 @@ class Form(IntEnum):
 
 
 def encode_gauge(
-    values: FloatBlock, first_grid: int = 0, zstd: ZstdCompressor | None = None
-) -> tuple[bytes, int]:
+    values: FloatBlock, first_grid: int | None = None, zstd: ZstdCompressor | None = None
+) -> tuple[bytes, int | None]:
     """(rows, ticks) float32, NaN where nothing was read; the bytes, and the grid that fitted.
 
     Give the grid back with the next window of the same metric: it is tried first. Who writes many
@@ -57,16 +59,16 @@ def encode_gauge(
             return _pack(Form.ABSENT, values.shape, 0, 0, None, b"", zstd), first_grid
         mask, values = absent, _filled(values, absent)
     bits = values.view(np.uint32)  # the two zeros are equal, and not the same
-    if bool((bits == bits[:, :1]).all()):
+    if _steady(bits):
         payload = values[:, 0].tobytes()
         return _pack(Form.STEADY, values.shape, 0, 4, mask, payload, zstd), first_grid
-    for grid in _likely_grids(values, first_grid):
+    for grid in _grids(values, first_grid):
         steps = _steps(values, grid)
         if steps is not None:
             width, payload = _planes(_zigzag(_differences(steps)))
             return _pack(Form.GRID, values.shape, grid, width, mask, payload, zstd), grid
     bits = np.concatenate((bits[:, :1], bits[:, 1:] ^ bits[:, :-1]), axis=1)
-    return _pack(Form.BITS, values.shape, 0, 4, mask, _shuffled(bits, 4), zstd), first_grid
+    return _pack(Form.BITS, values.shape, 0, 4, mask, _shuffled(bits, 4), zstd), None
 
 
 def compressor() -> ZstdCompressor:
@@ -117,7 +119,7 @@ def encode_count(values: CountBlock, zstd: ZstdCompressor | None = None) -> byte
         if absent.all():
             return _pack(Form.ABSENT, values.shape, 0, 0, None, b"", zstd)
         mask, values = absent, _filled(values, absent)
-    if bool((values == values[:, :1]).all()):
+    if _steady(values):
         return _pack(Form.STEADY, values.shape, 0, 8, mask, values[:, 0].tobytes(), zstd)
     width, payload = _planes(_zigzag(_differences(values.view(np.int64))))
     return _pack(Form.COUNT, values.shape, 0, width, mask, payload, zstd)
@@ -141,28 +143,34 @@ def decode_count(data: bytes, rows: slice = _ALL) -> CountBlock:
 # --- steps on a grid -----------------------------------------------------------------------------
 
 
-def _likely_grids(values: FloatBlock, first_grid: int) -> list[int]:
-    """Grids on which a few of the values lie: most grids that do not fit are told by these."""
-    grids = np.array((first_grid, *(grid for grid in _GRIDS if grid != first_grid)))
+def _steady(values: NDArray[Any]) -> bool:
+    # The last column alone tells nearly all that are not.
+    first = values[:, :1]
+    return bool((values[:, -1:] == first).all()) and bool((values == first).all())
+
+
+def _grids(values: FloatBlock, first_grid: int | None) -> Iterator[int]:
+    """Grids to try. A few of the values rule out most that do not fit."""
+    if first_grid is not None:
+        yield first_grid
     few = values.reshape(-1)[:: max(values.size // _SAMPLE, 1)]
-    scales = 10.0 ** grids[:, None]
-    fits = (np.rint(few * scales) / scales).astype(np.float32) == few
-    found: list[int] = grids[fits.all(axis=1)].tolist()
-    return found
+    fits = (np.rint(few * _SCALES) / _SCALES).astype(np.float32) == few
+    yield from (grid for grid in np.flatnonzero(fits.all(axis=1)).tolist() if grid != first_grid)
 
 
 def _steps(values: FloatBlock, grid: int) -> SmallSteps | None:
     """Whole multiples of 10^-grid; None when one value is not exactly such a multiple."""
-    scaled = np.multiply(values, 10.0**grid, dtype=np.float64)
+    scaled = values.astype(np.float64)
+    scaled *= 10.0**grid
     np.rint(scaled, out=scaled)
+    scaled += 0.0  # whole numbers have no zero below zero
     if not max(float(scaled.max()), -float(scaled.min())) < _LARGEST_STEP:
         return None
-    whole = scaled.astype(np.int32)
-    same = _on_grid(whole, grid).view(np.uint32) == values.view(np.uint32)
-    return whole if bool(same.all()) else None
+    same = _on_grid(scaled, grid).view(np.uint32) == values.view(np.uint32)
+    return scaled.astype(np.int32) if bool(same.all()) else None
 
 
-def _on_grid(steps: Steps, grid: int) -> FloatBlock:
+def _on_grid(steps: Steps | NDArray[np.float64], grid: int) -> FloatBlock:
     # One division in float64 and one rounding: the same on every machine.
     return (steps / 10.0**grid).astype(np.float32)
 
@@ -171,8 +179,9 @@ def _differences(steps: Steps) -> Steps:
     # Sums and differences wrap alike, so the largest counters come back too. Two steps of a grid
     # are less than 2^31 apart.
     moved = np.empty_like(steps)
+    # Along all rows at once, which is much faster; then each row's first is put right.
+    np.subtract(steps.reshape(-1)[1:], steps.reshape(-1)[:-1], out=moved.reshape(-1)[1:])
     moved[:, 0] = steps[:, 0]
-    np.subtract(steps[:, 1:], steps[:, :-1], out=moved[:, 1:])
     return moved
 
 
@@ -197,9 +206,7 @@ def _planes(folded: NDArray[Any]) -> tuple[int, bytes]:
 
 
 def _shuffled(values: NDArray[Any], width: int) -> bytes:
-    small = values.astype(f"<u{width}")
-    planes = small.reshape(-1).view(np.uint8).reshape(-1, width)
-    return np.ascontiguousarray(planes.T).tobytes()
+    return b"".join((values >> 8 * plane).astype(np.uint8).tobytes() for plane in range(width))
 
 
 def _unshuffled(payload: bytes, shape: tuple[int, int], width: int, rows: slice) -> CountBlock:

@@ -124,7 +124,7 @@ class Window:
                 found[seat, epoch] = np.unique(here).tolist()
         return found
 
-    def seal(self, group_id: str, first_row: int, grids: dict[str, int]) -> Sealed:
+    def seal(self, group_id: str, first_row: int, grids: dict[str, int | None]) -> Sealed:
         """The window's blocks; `grids` remembers which decimal grid fits which metric."""
         ticks = self.ticks
         beyond = np.arange(ticks)[:, None] >= self.filled
@@ -134,7 +134,7 @@ class Window:
         zstd = compressor()
         bodies: dict[str, bytes] = {TIMES: self._sealed_names(ticks, beyond, zstd)}
         for metric, columns in _spans(self.schema.columns).items():
-            rows, grid = _rows(values, columns), grids.get(metric, 0)
+            rows, grid = _rows(values, columns), grids.get(metric)
             bodies[metric], grids[metric] = encode_gauge(rows, grid, zstd)
         for metric, columns in _spans(self.schema.counters).items():
             bodies[metric] = encode_count(_rows(counters, columns), zstd)

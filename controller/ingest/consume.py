@@ -94,7 +94,7 @@ class Consumer:
         self._windows = Windows(self._roster, self._settings.history)
         self._sealed: list[tuple[Window, Sealed]] = []
         """Not written yet, because the store was away."""
-        self._grids: dict[str, int] = {}
+        self._grids: dict[str, int | None] = {}
         self._sequences = Sequences(self._roster)
         self._runs = Runs()
         self._schema_reader = bus.reader(SCHEMAS, start=Start.BEGINNING)
