@@ -41,13 +41,16 @@ app = typer.Typer(
 
 
 @app.command("serve")
-def serve_command(
+def serve_command(  # noqa: PLR0913, PLR0917 - the options of a command
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")
     ] = DEFAULT_PORT,
     trace: Annotated[
         Path | None,
         typer.Option(help="Requests: a CSV in the form of Azure LLM 2023, plain or .gz."),
+    ] = None,
+    weather: Annotated[
+        Path | None, typer.Option(help="Outdoor air: EPW or CSV. None: a generated year.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same hall.")] = 0,
     load: Annotated[
@@ -64,6 +67,7 @@ def serve_command(
     options = EmulatorOptions(
         seed=seed,
         trace=trace,
+        weather=weather,
         load_ratio=load,
         products=ProductOptions(backend=backend, device=device),
     )

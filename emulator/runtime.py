@@ -1,6 +1,7 @@
 """The world on a clock: one step a tick, in a thread of its own."""
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -24,8 +25,15 @@ class EmulatorRuntime:
     ConfigurationError for options or a fleet that can not be used.
     """
 
-    def __init__(self, options: EmulatorOptions, fleet_map: FleetMap, clock: Clock) -> None:
+    def __init__(
+        self,
+        options: EmulatorOptions,
+        fleet_map: FleetMap,
+        clock: Clock,
+        before_step: Callable[[World], None] | None = None,
+    ) -> None:
         self.options = options
+        self._before_step = before_step
         self.world = World(options, fleet_map, np.random.default_rng(options.seed), clock)
         self.steps_total = 0
         self.overruns_total = 0
@@ -38,6 +46,8 @@ class EmulatorRuntime:
     def tick(self) -> None:
         """One step; errors reach the caller."""
         started_s = self._clock.monotonic_s()
+        if self._before_step is not None:
+            self._before_step(self.world)
         self.world.step(self.options.step_s)
         self.steps_total += 1
         if self._clock.monotonic_s() - started_s > self.options.step_s:

@@ -13,12 +13,18 @@ from controller.notify.deliver import DeliverySettings
 from controller.options import ControllerOptions
 from emulator.__main__ import DEFAULT_PORT
 from emulator.options import EmulatorOptions
+from emulator.scenario.library import find_scenario
+from emulator.scenario.read import read_scenario
+from emulator.workload import ProductOptions
+from emulator.workload.backend import BackendName, DeviceName
 from fleet.clock import SystemClock
 from fleet.errors import ConfigurationError
 from fleet.topology import FleetMap, trn3_datacenter
 from isotherm.logs import log_to
+from isotherm.up.demo import DEMO_JOBS
 from isotherm.up.embedded import EmbeddedOptions
 from isotherm.up.plan import UpPlan
+from isotherm.up.played import jobs_of, options_of
 from isotherm.up.run import run_embedded, run_processes
 
 console = Console(stderr=True)
@@ -35,9 +41,20 @@ def up(
     trace: Annotated[
         Path | None, typer.Option(help="Requests to replay: Azure LLM 2023 CSV, plain or .gz.")
     ] = None,
+    scenario: Annotated[
+        str,
+        typer.Option(help="Hall, load, faults, jobs: a name of `emulator scenarios`, or a file."),
+    ] = "",
+    weather: Annotated[
+        Path | None, typer.Option(help="Outdoor air: EPW or CSV. None: a generated year.")
+    ] = None,
+    backend: Annotated[
+        BackendName, typer.Option(help="What multiplies; torch is an optional extra.")
+    ] = BackendName.NUMPY,
+    device: Annotated[DeviceName, typer.Option(help="Of torch.")] = DeviceName.CPU,
     ultraservers: Annotated[int, typer.Option(min=1, max=16, help="On each loop.")] = 2,
     loops: Annotated[int, typer.Option(min=1, max=64)] = 1,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="None: the scenario's own, or 0.")] = None,
     supply_c: Annotated[float, typer.Option(help="Set-point of the coolant supply.")] = 40.0,
     state_dir: Annotated[
         Path, typer.Option(help="Database, spools and logs; kept between runs.")
@@ -56,25 +73,36 @@ def up(
     """Start emulator, agents, controller, API and dashboard; Ctrl-C stops all."""
     if bool(kafka) != bool(database):
         raise ConfigurationError("--kafka and --database belong together: give both or neither")
+    played = read_scenario(find_scenario(scenario)) if scenario else None
+    world = EmulatorOptions(
+        seed=seed if seed is not None else played.seed if played else 0,
+        trace=trace,
+        weather=weather,
+        load_ratio=load,
+        products=ProductOptions(backend=backend, device=device),
+    )
+    hall = played.datacenter if played else trn3_datacenter(loops=loops, ultraservers=ultraservers)
+    first_jobs = jobs_of(played) if played else DEMO_JOBS
     plan = UpPlan(
-        fleet_map=FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers)),
+        fleet_map=FleetMap(hall),
         loops=loops,
         ultraservers=ultraservers,
         embedded=EmbeddedOptions(
             state_dir=state_dir,
-            emulator=EmulatorOptions(seed=seed, trace=trace, load_ratio=load),
+            emulator=options_of(played, world) if played else world,
+            scenario=played,
             controller=ControllerOptions(
                 supply_c=supply_c,
                 external_url=f"http://127.0.0.1:{port}",
                 delivery=DeliverySettings(allow_private_receivers=allow_private_receivers),
             ),
-            seed=seed,
+            seed=world.seed,
         ),
         api=ApiOptions(port=port, external_url=f"http://127.0.0.1:{port}"),
         emulator_port=emulator_port,
         kafka=kafka,
         database=database,
-        submit_jobs=jobs,
+        jobs=first_jobs if jobs else (),
     )
     plan.validate()
     stop = threading.Event()

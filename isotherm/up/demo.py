@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 
-from api.client import ApiClient
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoJob:
@@ -12,6 +10,10 @@ class DemoJob:
     model: str
     chips: int
     tensor_parallel: int
+    start_s: float = 0.0
+    """Emulated seconds after the beginning."""
+    end_s: float | None = None
+    """None: it stays."""
 
 
 DEMO_JOBS: Final = (
@@ -21,18 +23,3 @@ DEMO_JOBS: Final = (
     DemoJob(name="agents-moe", model="gpt-oss-120b", chips=48, tensor_parallel=4),
 )
 """86 % of two UltraServers: room stays to move a gang."""
-
-
-def submit_demo_jobs(api: ApiClient) -> int:
-    """How many were submitted: none where people's jobs are, or were, already."""
-    if api.jobs():
-        return 0
-    for job in DEMO_JOBS:
-        api.submit(
-            name=job.name,
-            model=job.model,
-            chips=job.chips,
-            tensor_parallel=job.tensor_parallel,
-            idempotency_key=f"demo-{job.name}",
-        )
-    return len(DEMO_JOBS)

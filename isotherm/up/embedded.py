@@ -12,12 +12,15 @@ from agent.runtime import AgentRuntime
 from controller.options import ControllerOptions
 from controller.runtime import ControllerRuntime
 from controller.store import Store
+from emulator.capacity import ImpossibleLoopError
 from emulator.devices.catalogue import Devices
 from emulator.options import EmulatorOptions
 from emulator.runtime import EmulatorRuntime
+from emulator.scenario.scenario import Scenario
 from fleet.bus_local import LocalBus
 from fleet.clock import Clock
 from fleet.topology import Cooling, FleetMap
+from isotherm.up.played import ScenarioCourse
 from isotherm.up.trust import trusting
 
 
@@ -29,6 +32,8 @@ class EmbeddedOptions:
     emulator: EmulatorOptions = field(default_factory=EmulatorOptions)
     controller: ControllerOptions = field(default_factory=ControllerOptions)
     seed: int = 0
+    scenario: Scenario | None = None
+    """Its load and faults happen in the world; hall and options are the caller's to take over."""
 
     @property
     def database_url(self) -> str:
@@ -46,7 +51,7 @@ class EmbeddedDatacenter:
         self.fleet_map = fleet_map
         self.bus = LocalBus(options.state_dir / "bus", clock)
         self.store = Store(options.database_url)
-        self.emulator = EmulatorRuntime(options.emulator, fleet_map, clock)
+        self.emulator = _emulator(options, fleet_map, clock)
         self.world = self.emulator.world
         self.devices = Devices(self.world, clock)
         self.agents = self._host_agents(options.state_dir / "agent", clock)
@@ -118,3 +123,15 @@ class EmbeddedDatacenter:
         """Let go of bus and store, after `stop` where roles were started."""
         self.bus.close()
         self.store.close()
+
+
+def _emulator(options: EmbeddedOptions, fleet_map: FleetMap, clock: Clock) -> EmulatorRuntime:
+    if options.scenario is None:
+        return EmulatorRuntime(options.emulator, fleet_map, clock)
+    course = ScenarioCourse(options.scenario)
+    try:
+        emulator = EmulatorRuntime(options.emulator, fleet_map, clock, before_step=course)
+    except ImpossibleLoopError as error:
+        raise course.refused(error) from None
+    course.begin(emulator.world)
+    return emulator

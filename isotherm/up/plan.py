@@ -1,8 +1,10 @@
 from dataclasses import dataclass
 
 from api.options import ApiOptions
+from fleet.errors import ConfigurationError
 from fleet.kafka_options import read_kafka_options
 from fleet.topology import FleetMap
+from isotherm.up.demo import DemoJob
 from isotherm.up.embedded import EmbeddedOptions
 
 
@@ -18,7 +20,8 @@ class UpPlan:
     emulator_port: int
     kafka: str
     database: str
-    submit_jobs: bool
+    jobs: tuple[DemoJob, ...]
+    """Submitted at their times, where there are none at all."""
 
     def validate(self) -> None:
         """Raises ConfigurationError before anything is started."""
@@ -26,4 +29,8 @@ class UpPlan:
         self.embedded.controller.validate(self.fleet_map)
         self.api.validate()
         if self.kafka:
+            if self.embedded.scenario is not None:
+                raise ConfigurationError(
+                    "--scenario: plays in one process; leave out --kafka and --database"
+                )
             read_kafka_options(self.kafka)

@@ -18,12 +18,12 @@ from fleet.bus_kafka import KafkaBus
 from fleet.clock import Clock
 from fleet.errors import IsothermError
 from fleet.kafka_options import read_kafka_options
-from isotherm.up.demo import submit_demo_jobs
 from isotherm.up.embedded import EmbeddedDatacenter
 from isotherm.up.plan import UpPlan
 from isotherm.up.ports import free_port, listening
 from isotherm.up.processes import Role, RoleProcesses
 from isotherm.up.progress import Progress
+from isotherm.up.schedule import JobSchedule
 from isotherm.up.trust import write_trust
 
 WATCH_S = 0.5
@@ -56,8 +56,10 @@ def run_embedded(plan: UpPlan, console: Console, clock: Clock, stop: threading.E
         with progress.step("starting the API"):
             server.start()
             stack.callback(server.stop)
-        welcome(plan, server.url, devices.url, console, clock, stop)
-        stop.wait()
+        client = stack.enter_context(closing(ApiClient(server.url)))
+        schedule = welcome(plan, client, devices.url, console, clock, stop)
+        while not clock.wait(stop, WATCH_S):
+            schedule.follow(datacenter.world.now_s)
         console.print("stopping ...")
 
 
@@ -78,7 +80,8 @@ def run_processes(plan: UpPlan, console: Console, clock: Clock, stop: threading.
         for role in roles_of(plan, emulator_port, devices, api):
             with progress.step(f"starting {role.name}"):
                 roles.start(role)
-        welcome(plan, api, devices, console, clock, stop)
+        with closing(ApiClient(api)) as client:
+            welcome(plan, client, devices, console, clock, stop)
         while not clock.wait(stop, WATCH_S):
             roles.check()
         console.print("stopping ...")
@@ -91,8 +94,12 @@ def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[
     kafka = ("--kafka", plan.kafka)
     secrets = {"ISOTHERM_DATABASE": plan.database}
     emulator = plan.embedded.emulator
-    trace = ("--trace", str(emulator.trace)) if emulator.trace else ()
-    world = ("--seed", str(emulator.seed), "--load", str(emulator.load_ratio), *trace)
+    files = {"--trace": emulator.trace, "--weather": emulator.weather}
+    world = (
+        *("--seed", str(emulator.seed), "--load", str(emulator.load_ratio)),
+        *("--backend", emulator.products.backend, "--device", emulator.products.device),
+        *(part for option, file in files.items() if file for part in (option, str(file))),
+    )
     controller = plan.embedded.controller
     private = controller.delivery.allow_private_receivers
     return (
@@ -140,27 +147,31 @@ def answers(url: str) -> Callable[[], bool]:
 
 
 def welcome(
-    plan: UpPlan, api: str, devices: str, console: Console, clock: Clock, stop: threading.Event
-) -> None:
+    plan: UpPlan,
+    client: ApiClient,
+    devices: str,
+    console: Console,
+    clock: Clock,
+    stop: threading.Event,
+) -> JobSchedule:
     """Wait for the first telemetry, submit the first jobs, say where everything is."""
     progress = Progress(console, clock)
-    with closing(ApiClient(api)) as client:
-        with progress.step("waiting for the first telemetry"):
-            deadline_s = clock.monotonic_s() + READY_TIMEOUT_S
-            while not client.ready():
-                if clock.wait(stop, 0.1):
-                    return
-                if clock.monotonic_s() > deadline_s:
-                    logs = plan.embedded.state_dir / "logs"
-                    raise IsothermError(
-                        f"no telemetry within {READY_TIMEOUT_S:.0f} s; {logs} says why"
-                    )
-        if plan.submit_jobs:
-            with progress.step("submitting jobs"):
-                submit_demo_jobs(client)
-    console.print(f"\n  dashboard  [bold]{api}[/bold]")
+    with progress.step("waiting for the first telemetry"):
+        deadline_s = clock.monotonic_s() + READY_TIMEOUT_S
+        while not client.ready():
+            if clock.wait(stop, 0.1):
+                return JobSchedule(client, ())
+            if clock.monotonic_s() > deadline_s:
+                logs = plan.embedded.state_dir / "logs"
+                raise IsothermError(f"no telemetry within {READY_TIMEOUT_S:.0f} s; {logs} says why")
+    schedule = JobSchedule(client, plan.jobs)
+    if plan.jobs:
+        with progress.step("submitting jobs"):
+            schedule.follow(0.0)
+    console.print(f"\n  dashboard  [bold]{plan.api.external_url}[/bold]")
     console.print(f"  devices    {devices}")
     console.print("  Ctrl-C stops everything.\n")
+    return schedule
 
 
 def place(database: str) -> str:

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emulator.datacenter import World
+from emulator.options import EmulatorOptions
+from fleet.clock import ManualClock
+from fleet.errors import ConfigurationError
+from fleet.topology import FleetMap
+from isotherm.up.embedded import EmbeddedDatacenter, EmbeddedOptions
+from isotherm.up.played import ScenarioCourse, jobs_of, options_of
+from tests.emulator.scenario.files import small
+
+
+def played(tmp_path: Path, *changed: tuple[str, str]) -> tuple[World, ScenarioCourse]:
+    scenario = small(tmp_path)
+    for change in changed:
+        scenario = small(tmp_path, changed=change)
+    options = options_of(scenario, EmulatorOptions(seed=5))
+    rng = np.random.default_rng(5)
+    world = World(options, FleetMap(scenario.datacenter), rng, ManualClock())
+    course = ScenarioCourse(scenario)
+    course.begin(world)
+    return world, course
+
+
+def test_load_and_faults_come_at_their_times(tmp_path: Path) -> None:
+    world, course = played(tmp_path)
+    course(world)
+    assert world.load_ratio == pytest.approx(0.2)
+    for _ in range(9):
+        world.step(1.0)
+    course(world)
+    assert world.load_ratio > 0.2
+    assert "pump_trip" in {fault.kind for fault, _ in world.severities()}
+
+
+def test_a_load_that_people_set_stays_until_the_scenarios_own_changes(tmp_path: Path) -> None:
+    world, course = played(tmp_path, ("shape: linear", "shape: hold"))
+    course(world)
+    world.load_ratio = 1.5
+    course(world)
+    assert world.load_ratio == 1.5
+
+
+def test_what_is_given_goes_before_what_the_scenario_says(tmp_path: Path) -> None:
+    scenario = small(tmp_path)
+    trace, given = tmp_path / "t.csv", EmulatorOptions(weather=tmp_path / "w.csv")
+    assert options_of(scenario, given).weather == tmp_path / "w.csv"
+    assert options_of(scenario, EmulatorOptions(trace=trace)).trace == trace
+    assert options_of(scenario, given).settle_s == 10.0
+    assert options_of(scenario, given).step_s == 1.0
+
+
+def test_jobs_have_names_of_their_own_and_times(tmp_path: Path) -> None:
+    scenario = small(tmp_path, changed=("count: 2", "start_s: 4, duration_s: 8"))
+    [job] = jobs_of(scenario)
+    assert (job.name, job.start_s, job.end_s) == ("chat", 4.0, 12.0)
+
+
+def test_a_hall_that_no_flow_can_cool_is_refused_with_its_line(tmp_path: Path) -> None:
+    scenario = small(tmp_path, changed=("seed: 5", "weather: {mean_c: 45, depression_k: 0}"))
+    options = EmbeddedOptions(
+        state_dir=tmp_path / "var",
+        emulator=options_of(scenario, EmulatorOptions()),
+        scenario=scenario,
+    )
+    fleet_map = FleetMap(scenario.datacenter)
+    with pytest.raises(ConfigurationError, match=r"scenario\.yaml:8: h1/loop01"):
+        EmbeddedDatacenter(options, fleet_map, ManualClock())
