@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -59,10 +59,12 @@ class Replay:
         self.now_s = 0.0
         """Emulated seconds of the step that is shown."""
         self._ticks = self.manifest.ticks
+        self._streams: dict[str, Generator[RecordedTick, None, None]] = {}
         self.rewind()
 
     def rewind(self) -> None:
         """Back to the first step."""
+        self.close()
         self._ticks_left = self._ticks
         self._streams = {
             device_id: _ticks(self._directory / device.file)
@@ -73,18 +75,30 @@ class Replay:
         if not self.step():
             raise ConfigurationError(f"recording {self._directory}: it holds no step")
 
+    def close(self) -> None:
+        """Let go of the files; what devices say stays."""
+        for stream in self._streams.values():
+            stream.close()
+
     def step(self) -> bool:
         """Show the next step; False at the end, where the last stays."""
         if self._ticks_left == 0:
             return False
+        try:
+            self._take_step()
+        except ConfigurationError:
+            self.close()
+            raise
+        self._ticks_left -= 1
+        return True
+
+    def _take_step(self) -> None:
         for device_id, stream in self._streams.items():
             tick = next(stream, None)
             if tick is None:
                 raise self._damaged(device_id, f"is missing; there should be {self._ticks}")
             self._show(device_id, tick)
             self.now_s = tick.s
-        self._ticks_left -= 1
-        return True
 
     def _show(self, device_id: str, tick: RecordedTick) -> None:
         try:
@@ -252,7 +266,7 @@ _NO_JOBS: Final = msgspec.json.encode(
 _decoder: Final = msgspec.json.Decoder(RecordedTick)
 
 
-def _ticks(path: Path) -> Iterator[RecordedTick]:
+def _ticks(path: Path) -> Generator[RecordedTick, None, None]:
     """Lines of one stream; ConfigurationError with file and line for what is damaged."""
     number = 0
     for number, line in enumerate(_lines(path), start=1):

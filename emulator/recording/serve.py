@@ -85,15 +85,16 @@ def serve_replay(
     try:
         server.start()
         _log.info("the recording runs", url=server.url, devices=f"{server.url}/devices")
-        _play(replay, clock, stop, speed_factor=speed_factor, loop=loop)
+        play(replay, clock, stop, speed_factor=speed_factor, loop=loop)
     finally:
         server.stop()
         modbus.stop()
 
 
-def _play(
+def play(
     replay: Replay, clock: Clock, stop: threading.Event, *, speed_factor: float, loop: bool
 ) -> None:
+    """Step at a multiple of the recording's pace, until `stop` or, without `loop`, its end."""
     gap_s = 1.0
     while not clock.wait(stop, gap_s / speed_factor):
         shown_s = replay.now_s

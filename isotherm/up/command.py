@@ -13,8 +13,10 @@ from controller.notify.deliver import DeliverySettings
 from controller.options import ControllerOptions
 from emulator.__main__ import DEFAULT_PORT
 from emulator.options import EmulatorOptions
+from emulator.recording.replay import Replay
 from emulator.scenario.library import find_scenario
 from emulator.scenario.read import read_scenario
+from emulator.scenario.scenario import Scenario
 from emulator.workload import ProductOptions
 from emulator.workload.backend import BackendName, DeviceName
 from fleet.clock import SystemClock
@@ -45,6 +47,9 @@ def up(
         str,
         typer.Option(help="Hall, load, faults, jobs: a name of `emulator scenarios`, or a file."),
     ] = "",
+    replay: Annotated[
+        Path | None, typer.Option(help="A recording, whose devices stand in place of a world's.")
+    ] = None,
     weather: Annotated[
         Path | None, typer.Option(help="Outdoor air: EPW or CSV. None: a generated year.")
     ] = None,
@@ -81,16 +86,16 @@ def up(
         load_ratio=load,
         products=ProductOptions(backend=backend, device=device),
     )
-    hall = played.datacenter if played else trn3_datacenter(loops=loops, ultraservers=ultraservers)
     first_jobs = jobs_of(played) if played else DEMO_JOBS
     plan = UpPlan(
-        fleet_map=FleetMap(hall),
+        fleet_map=_hall(played, replay, loops=loops, ultraservers=ultraservers),
         loops=loops,
         ultraservers=ultraservers,
         embedded=EmbeddedOptions(
             state_dir=state_dir,
             emulator=options_of(played, world) if played else world,
             scenario=played,
+            replay=replay,
             controller=ControllerOptions(
                 supply_c=supply_c,
                 external_url=f"http://127.0.0.1:{port}",
@@ -102,7 +107,7 @@ def up(
         emulator_port=emulator_port,
         kafka=kafka,
         database=database,
-        jobs=first_jobs if jobs else (),
+        jobs=first_jobs if jobs and replay is None else (),
     )
     plan.validate()
     stop = threading.Event()
@@ -114,3 +119,15 @@ def up(
         return
     with log_to(state_dir / "logs" / "isotherm.log"):
         run_embedded(plan, console, clock, stop)
+
+
+def _hall(
+    played: Scenario | None, replay: Path | None, *, loops: int, ultraservers: int
+) -> FleetMap:
+    if replay is not None:
+        recording = Replay(replay)
+        recording.close()
+        return recording.fleet_map
+    if played is not None:
+        return FleetMap(played.datacenter)
+    return FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))

@@ -13,8 +13,11 @@ from controller.options import ControllerOptions
 from controller.runtime import ControllerRuntime
 from controller.store import Store
 from emulator.capacity import ImpossibleLoopError
+from emulator.datacenter import World
 from emulator.devices.catalogue import Devices
 from emulator.options import EmulatorOptions
+from emulator.recording.replay import Replay
+from emulator.recording.runtime import ReplayRuntime
 from emulator.runtime import EmulatorRuntime
 from emulator.scenario.scenario import Scenario
 from fleet.bus_local import LocalBus
@@ -34,6 +37,8 @@ class EmbeddedOptions:
     seed: int = 0
     scenario: Scenario | None = None
     """Its load and faults happen in the world; hall and options are the caller's to take over."""
+    replay: Path | None = None
+    """A recording whose devices stand in place of a world's; the hall is the recording's."""
 
     @property
     def database_url(self) -> str:
@@ -51,9 +56,14 @@ class EmbeddedDatacenter:
         self.fleet_map = fleet_map
         self.bus = LocalBus(options.state_dir / "bus", clock)
         self.store = Store(options.database_url)
-        self.emulator = _emulator(options, fleet_map, clock)
-        self.world = self.emulator.world
-        self.devices = Devices(self.world, clock)
+        self.emulator: EmulatorRuntime | ReplayRuntime
+        self.devices: Devices | Replay
+        if options.replay is not None:
+            self.emulator = ReplayRuntime(options.replay, clock)
+            self.devices = self.emulator.replay
+        else:
+            self.emulator = _emulator(options, fleet_map, clock)
+            self.devices = Devices(self.emulator.world, clock)
         self.agents = self._host_agents(options.state_dir / "agent", clock)
         self.controller = ControllerRuntime(
             trusting(options.controller),
@@ -101,6 +111,12 @@ class EmbeddedDatacenter:
             return CduDevices(registers=registers)
         return CduDevices(bmc=self.devices.cdu(cdu_id))
 
+    @property
+    def world(self) -> World:
+        """Not there behind a recording."""
+        assert isinstance(self.emulator, EmulatorRuntime), "a recording has no world"
+        return self.emulator.world
+
     def tick(self) -> None:
         """One second of everything, in the order in which facts travel."""
         self.emulator.tick()
@@ -121,6 +137,8 @@ class EmbeddedDatacenter:
 
     def close(self) -> None:
         """Let go of bus and store, after `stop` where roles were started."""
+        if isinstance(self.emulator, ReplayRuntime):
+            self.emulator.close()
         self.bus.close()
         self.store.close()
 

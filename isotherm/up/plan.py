@@ -28,9 +28,11 @@ class UpPlan:
         self.embedded.emulator.validate()
         self.embedded.controller.validate(self.fleet_map)
         self.api.validate()
+        if self.embedded.scenario is not None and self.embedded.replay is not None:
+            raise ConfigurationError("--scenario or --replay: give one of them")
         if self.kafka:
-            if self.embedded.scenario is not None:
+            if self.embedded.scenario is not None or self.embedded.replay is not None:
                 raise ConfigurationError(
-                    "--scenario: plays in one process; leave out --kafka and --database"
+                    "--scenario and --replay run in one process: leave out --kafka and --database"
                 )
             read_kafka_options(self.kafka)

@@ -1,5 +1,6 @@
 """The two ways to bring a data center up, step by step, and down again."""
 
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -12,8 +13,10 @@ from api.app import create_app
 from api.client import ApiClient
 from api.server import ApiServer
 from controller.store import Store
-from emulator.app_server import listen
+from emulator.app_server import AppServer, listen
 from emulator.endpoints import EmulatorServer
+from emulator.recording.replay import Replay
+from emulator.recording.serve import ReplayApp
 from fleet.bus_kafka import KafkaBus
 from fleet.clock import Clock
 from fleet.errors import IsothermError
@@ -40,12 +43,7 @@ def run_embedded(plan: UpPlan, console: Console, clock: Clock, stop: threading.E
         with progress.step(f"building the hall: {plan.fleet_map.chips} chips"):
             datacenter = EmbeddedDatacenter(plan.embedded, plan.fleet_map, clock)
             stack.callback(datacenter.close)
-        devices = EmulatorServer(
-            datacenter.world,
-            datacenter.devices,
-            alive=lambda: datacenter.emulator.running,
-            listener=listener,
-        )
+        devices = _device_server(datacenter, listener)
         app = create_app(plan.api, plan.fleet_map, datacenter.store, datacenter.bus, clock)
         server = ApiServer(app, plan.api)
         with progress.step("starting emulator, agents and controller"):
@@ -59,8 +57,20 @@ def run_embedded(plan: UpPlan, console: Console, clock: Clock, stop: threading.E
         client = stack.enter_context(closing(ApiClient(server.url)))
         schedule = welcome(plan, client, devices.url, console, clock, stop)
         while not clock.wait(stop, WATCH_S):
-            schedule.follow(datacenter.world.now_s)
+            if plan.jobs:
+                schedule.follow(datacenter.world.now_s)
         console.print("stopping ...")
+
+
+def _device_server(datacenter: EmbeddedDatacenter, listener: socket.socket) -> AppServer:
+    if isinstance(datacenter.devices, Replay):
+        return AppServer(ReplayApp(datacenter.devices, {}), listener=listener)
+    return EmulatorServer(
+        datacenter.world,
+        datacenter.devices,
+        alive=lambda: datacenter.emulator.running,
+        listener=listener,
+    )
 
 
 def run_processes(plan: UpPlan, console: Console, clock: Clock, stop: threading.Event) -> None:

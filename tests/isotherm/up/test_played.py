@@ -5,6 +5,7 @@ import pytest
 
 from emulator.datacenter import World
 from emulator.options import EmulatorOptions
+from emulator.scenario.run import ScenarioRun
 from fleet.clock import ManualClock
 from fleet.errors import ConfigurationError
 from fleet.topology import FleetMap
@@ -69,3 +70,23 @@ def test_a_hall_that_no_flow_can_cool_is_refused_with_its_line(tmp_path: Path) -
     fleet_map = FleetMap(scenario.datacenter)
     with pytest.raises(ConfigurationError, match=r"scenario\.yaml:8: h1/loop01"):
         EmbeddedDatacenter(options, fleet_map, ManualClock())
+
+
+def test_recorded_devices_are_heard_as_a_worlds_are(tmp_path: Path) -> None:
+    run = ScenarioRun(small(tmp_path), record=tmp_path / "record")
+    for _ in run.run():
+        pass
+    options = EmbeddedOptions(state_dir=tmp_path / "var", replay=tmp_path / "record")
+    clock = ManualClock()
+    center = EmbeddedDatacenter(options, run.world.fleet_map, clock)
+    try:
+        for _ in range(24):  # the recording has 20 steps and begins anew
+            clock.advance(1.0)
+            center.tick()
+        snapshot = center.controller.ingest.columns.snapshot(clock.unix_ns(), 1)
+        heard_c = snapshot.cdu["supply_c"]
+        ages_s = snapshot.cdu_age_s, snapshot.sled_age_s
+    finally:
+        center.close()
+    assert heard_c == pytest.approx(run.world.loops.scalars("supply_c"), abs=3.0)
+    assert max(float(age_s.max()) for age_s in ages_s) < 5.0

@@ -36,9 +36,10 @@ def schedule_of(api: Api, *jobs: DemoJob) -> JobSchedule:
     return JobSchedule(ApiClient("http://api", transport=httpx.MockTransport(api)), jobs)
 
 
-def job(name: str, start_s: float = 0.0, **more: Any) -> DemoJob:
-    wanted = {"model": "m", "chips": 4, "tensor_parallel": 4, "start_s": start_s} | more
-    return DemoJob(name=name, **wanted)
+def job(
+    name: str, start_s: float = 0.0, *, end_s: float | None = None, model: str = "m"
+) -> DemoJob:
+    return DemoJob(name=name, model=model, chips=4, tensor_parallel=4, start_s=start_s, end_s=end_s)
 
 
 def test_jobs_come_and_go_at_their_times() -> None:
