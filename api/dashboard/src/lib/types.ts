@@ -38,9 +38,13 @@ export interface Trip {
   level: string;
 }
 
+export type LoopKind = "liquid-to-liquid" | "liquid-to-air" | "air";
+
 export interface Loop {
   id: string;
+  /** For a row of air-cooled hosts its air handler. */
   cdu_id: string;
+  kind: LoopKind;
   mode: string | null;
   mode_reason: string | null;
   at: string | null;
