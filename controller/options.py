@@ -71,7 +71,7 @@ class ControllerOptions:
                 "and margin_s above 0"
             )
 
-    def cooling_of(self, chips: int) -> CoolingSettings:
-        """Settings of a loop of `chips` chips."""
-        cooling = self.cooling or CoolingSettings.sized(chips)
+    def cooling_of(self, plates: int) -> CoolingSettings:
+        """Settings of a loop of so many cold plates of 1 kW."""
+        cooling = self.cooling or CoolingSettings.sized(plates)
         return replace(cooling, policy=replace(cooling.policy, supply_c=self.supply_c))

@@ -60,7 +60,8 @@ class Shards:
         self._loops_of = shards_of(fleet_map)
         liquid = {fleet_map.loop_ids[row] for row in fleet_map.loops_cooled_by(Cooling.LIQUID)}
         self.cooling: Mapping[str, CoolingSettings] = {
-            loop: options.cooling_of(self._chips(loop)) for loop in sorted(liquid)
+            loop: options.cooling_of(fleet_map.plates_in_loop(fleet_map.loop(loop)))
+            for loop in sorted(liquid)
         }
         self._held: dict[str, _Held] = {}
         self.controls: dict[str, LoopControl] = {}
@@ -137,7 +138,3 @@ class Shards:
                 self.controls[loop] = inherited_control
                 effects += bridge(inherited_control)
         return tuple(effects)
-
-    def _chips(self, loop_id: str) -> int:
-        rows = self._map.chips_in_loop(self._map.loop(loop_id))
-        return len(range(rows.start, rows.stop))

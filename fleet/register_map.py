@@ -34,9 +34,11 @@ class Register:
     writable: bool = False
 
     def encode(self, value: float) -> list[int]:
-        """Words of a number, highest first. What does not fit saturates; NaN is 0."""
+        """Words of a number, highest first. What does not fit saturates, and so does NaN: 0 would
+        be a reading. Estimate: the public map does not say what a lost reading shows.
+        """
         low, high = self._span
-        raw = 0 if math.isnan(value) else round(min(max(value / self.scale, low), high))
+        raw = high if math.isnan(value) else round(min(max(value / self.scale, low), high))
         raw %= _WORD**self.length
         return [(raw >> 16 * place) % _WORD for place in reversed(range(self.length))]
 

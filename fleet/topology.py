@@ -1,5 +1,5 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import count
@@ -65,6 +65,8 @@ class Fanout:
     device_type: str  # `neuron_device_type` of neuron-monitor
     hbm_gib: int
     fabric: FabricTiers
+    cold_plates: int = 1
+    """Of 1 kW, side by side on one chip, whose coolant a loop is sized for."""
 
     @property
     def logical_cores_per_chip(self) -> int:
@@ -116,7 +118,10 @@ FANOUTS: Final[Mapping[Generation, Fanout]] = {
     Generation.TRN2_ULTRASERVER: _fanout(1, 4, 16, (8, 2), Cooling.AIR, _TRN2),
     Generation.TRN3_GEN1: _fanout(2, 2, 16, (8, 2), Cooling.AIR, _TRN3),
     Generation.TRN3_GEN2: _fanout(2, 18, 4, (8, 2), Cooling.LIQUID, _TRN3),
-    Generation.CS3: _fanout(1, 1, 1, (900_000, 900_000), Cooling.LIQUID, ("cs3", 0, _NO_FABRIC)),
+    Generation.CS3: replace(
+        _fanout(1, 1, 1, (900_000, 900_000), Cooling.LIQUID, ("cs3", 0, _NO_FABRIC)),
+        cold_plates=21,  # estimate: the engine block of a wafer of 21 kW
+    ),
 }
 
 
@@ -343,6 +348,11 @@ class FleetMap:
 
     def chips_in_loop(self, loop: int) -> slice:
         return _span(self.loop_of_chip, loop)
+
+    def plates_in_loop(self, loop: int) -> int:
+        """Cold plates of 1 kW, which a loop's flows and exchanger are sized for."""
+        servers = self.datacenter.loops[loop].ultraservers
+        return sum(us.fanout.chips * us.fanout.cold_plates for us in servers)
 
     def sleds_in_ultraserver(self, ultraserver: int) -> slice:
         return _span(self.ultraserver_of_sled, ultraserver)

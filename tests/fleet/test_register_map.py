@@ -117,6 +117,12 @@ def test_what_does_not_fit_saturates_and_is_not_believed() -> None:
     assert math.isnan(outlet.decode([0x8000]))
 
 
+@pytest.mark.parametrize("name", ["pump1_rpm", "coolant_outlet_c", "cooling_capacity_w"])
+def test_no_reading_is_never_a_reading(name: str) -> None:
+    register = ORV3[name]
+    assert math.isnan(register.decode(register.encode(math.nan)))
+
+
 def test_texts_are_two_characters_a_register() -> None:
     serial = ORV3["serial"]
     assert serial.encode_text("h1-cdu01")[:2] == [0x6831, 0x2D63]

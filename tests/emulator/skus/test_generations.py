@@ -100,3 +100,7 @@ def test_the_links_of_a_torus_add_up_to_the_nameplate() -> None:
         links = 4 * kind.fabric.torus_link_bytes_per_s
         links += ring * kind.fabric.host_ring_link_bytes_per_s
         assert links == pytest.approx(kind.chip.link_bytes_per_s)
+
+
+def test_the_fleets_vocabulary_sizes_loops_for_the_same_plates(generation: Generation) -> None:
+    assert FANOUTS[generation].cold_plates == generation_settings(generation).chip.cold_plates
