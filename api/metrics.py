@@ -17,12 +17,12 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from api.desired import read_desired
 from api.desk import Desk
-from api.spelling import NAMESPACE, spelling
 from controller.anomaly.finding import Severity
 from controller.placement.job import FINAL_STATES, JobState
 from fleet.errors import StoreError
 from fleet.frame import FloatBlock
 from fleet.metrics import Kind, MetricSpec, Scope, in_scope
+from fleet.spelling import NAMESPACE, spelling
 from fleet.topology import FleetMap
 
 _RACK: Final = ("loop", "ultraserver", "rack")

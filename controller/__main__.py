@@ -16,6 +16,7 @@ import typer
 from controller.enrolment.settings import EnrolmentSettings, read_enrolment
 from controller.notify.deliver import DeliverySettings
 from controller.options import ControllerOptions
+from controller.remote_write.settings import read_remote_write
 from controller.runtime import ControllerRuntime
 from controller.store import Store
 from fleet.bus_kafka import KafkaBus
@@ -70,6 +71,7 @@ def run(
             external_url=external_url,
             enrolment=read_enrolment(enrolment) if enrolment else EnrolmentSettings(),
             delivery=DeliverySettings(allow_private_receivers=allow_private_receivers),
+            remote_write=read_remote_write(),
         )
         options.validate(fleet_map)
         store = Store(database)

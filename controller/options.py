@@ -8,6 +8,7 @@ from controller.ingest.consume import IngestSettings
 from controller.notify.deliver import DeliverySettings
 from controller.placement.reconcile import ReconcileSettings
 from controller.placement.settings import PlacementSettings
+from controller.remote_write.settings import RemoteWriteSettings
 from controller.store.leadership import LeaseSettings
 from fleet.errors import ConfigurationError
 from fleet.topology import FleetMap
@@ -41,12 +42,16 @@ class ControllerOptions:
     lease: LeaseSettings = field(default_factory=LeaseSettings)
     enrolment: EnrolmentSettings = field(default_factory=EnrolmentSettings)
     chores: ChoreSettings = field(default_factory=ChoreSettings)
+    remote_write: RemoteWriteSettings | None = None
+    """None: nothing is pushed."""
 
     def validate(self, fleet_map: FleetMap) -> None:
         """Raises ConfigurationError naming the option that can not be used."""
         self._check_times()
         self.chores.validate(self.ingest.behind_s)
         self.enrolment.validate(fleet_map)
+        if self.remote_write is not None:
+            self.remote_write.validate()
         shell = self.cooling_of(fleet_map.chips).shell
         if not shell.supply_least_c <= self.supply_c <= shell.supply_most_c:
             raise ConfigurationError(

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from controller.notify.deliver import Deliverer
 from controller.options import ControllerOptions
 from controller.others import OtherLoops
 from controller.placement.share import ShareAck
+from controller.remote_write.sender import RemoteWriter
 from controller.shards import Shards
 from controller.state.snapshot import FleetSnapshot
 from controller.store import Store
@@ -85,7 +86,12 @@ class ControllerRuntime:
         )
         self.told = ToldByAgents(bus, store, fleet_map, clock, options.enrolment)
         self.effects = Effects(bus, store, clock, fleet_map, self._leadership, options)
-        self.deliverer = Deliverer(store, clock, rng or np.random.default_rng(), options.delivery)
+        rng = rng or np.random.default_rng()
+        self.deliverer = Deliverer(store, clock, rng, options.delivery)
+        self.remote_write: RemoteWriter | None = None
+        if options.remote_write is not None:
+            own = rng.spawn(1)[0]
+            self.remote_write = RemoteWriter(options.remote_write, fleet_map, clock, own)
         self.chores = Chores(
             store, clock, options.chores, leads=lambda: self._leadership.held(PLACEMENT)
         )
@@ -135,6 +141,8 @@ class ControllerRuntime:
         """Run cycles and deliveries in threads."""
         self.deliverer.start()
         self.chores.start()
+        if self.remote_write is not None:
+            self.remote_write.start()
         self._thread = threading.Thread(target=self._run, name="controller", daemon=True)
         self._thread.start()
 
@@ -146,6 +154,8 @@ class ControllerRuntime:
             self._thread = None
         self.chores.stop(timeout_s=0.5)
         self.deliverer.stop(timeout_s=0.5)
+        if self.remote_write is not None:
+            self.remote_write.stop(timeout_s=0.2)
         try:
             if self._leads():
                 self.ingest.save(self._leadership.check, everything=True)
@@ -326,17 +336,21 @@ class ControllerRuntime:
         if told:
             self.deliverer.nudge()
 
-    def _show(self, snapshot: FleetSnapshot, settled: Iterable[str]) -> None:
-        for loop_id in sorted(settled):
-            control = self._shards.controls.get(loop_id)
-            counts = {**self.ingest.counts[loop_id], "commands": self.effects.commands_total}
-            if control is None:
-                self._tell(air_row_view(loop_id, snapshot, self.ingest.counts[loop_id]))
-            else:
-                self._tell(loop_view(control, snapshot, counts))
+    def _show(self, snapshot: FleetSnapshot, settled: Collection[str]) -> None:
+        views = [self._view(loop_id, snapshot) for loop_id in sorted(settled)]
+        for view in views:
+            self._bus.publish(LIVE, key=view.loop, value=encode_view(view))
+        if self.remote_write is not None and self.remote_write.due():
+            leads = self._placing is not None
+            fleet = [*views, *self._others.besides(settled)] if leads else None
+            self.remote_write.offer(views, fleet)
 
-    def _tell(self, view: LoopView) -> None:
-        self._bus.publish(LIVE, key=view.loop, value=encode_view(view))
+    def _view(self, loop_id: str, snapshot: FleetSnapshot) -> LoopView:
+        control = self._shards.controls.get(loop_id)
+        counts = {**self.ingest.counts[loop_id], "commands": self.effects.commands_total}
+        if control is None:
+            return air_row_view(loop_id, snapshot, self.ingest.counts[loop_id])
+        return loop_view(control, snapshot, counts)
 
     def _keep_reading_place(self) -> None:
         now_s = self._clock.monotonic_s()

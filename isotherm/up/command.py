@@ -11,6 +11,7 @@ from rich.console import Console
 from api.options import ApiOptions
 from controller.notify.deliver import DeliverySettings
 from controller.options import ControllerOptions
+from controller.remote_write.settings import read_remote_write
 from emulator.__main__ import DEFAULT_PORT
 from emulator.options import EmulatorOptions
 from emulator.recording.replay import Replay
@@ -100,6 +101,7 @@ def up(
                 supply_c=supply_c,
                 external_url=f"http://127.0.0.1:{port}",
                 delivery=DeliverySettings(allow_private_receivers=allow_private_receivers),
+                remote_write=read_remote_write(),
             ),
             seed=world.seed,
         ),

@@ -4,10 +4,10 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.spelling import spelling
 from controller.incidents.incident import IncidentState
 from controller.placement.job import JobState
 from fleet.metrics import METRICS, Scope
+from fleet.spelling import spelling
 from tests.api.builders import LOOP, Running, make_incident, make_job, make_view
 from tests.support.components import require
 

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cramjam
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from controller.cooling.control import LoopTrip, Mode, TripReset
 from controller.incidents.incident import Acknowledgement, Incident, IncidentState
 from controller.options import ControllerOptions
 from controller.placement.job import Job, JobState
+from controller.remote_write.settings import RemoteWriteSettings
 from controller.runtime import ControllerRuntime
 from controller.store import Store, Transaction
 from controller.store.leadership import LeaseSettings, shard_name
@@ -34,6 +36,7 @@ from fleet.topics import ACKS, COMMANDS, LIVE, TELEMETRY
 from fleet.topology import FleetMap, trn3_datacenter
 from isotherm.bench.pipeline.fleet_voice import FleetVoice
 from tests.controller.builders import make_job, make_webhook
+from tests.controller.receiver import Receiver
 from thermal.control.interlock import TripLevel, TripReason
 
 LOOP = "h1/loop01"
@@ -403,6 +406,28 @@ def test_a_bus_that_is_away_is_survived(house: House) -> None:
     house.run(runtime, cycles=5)
     house.bus.available = True
     assert cooling(house.run(runtime, cycles=20))
+
+
+def test_aggregates_are_pushed_by_whom_they_belong_to(house: House) -> None:
+    """Each loop by its controller, the fleet by the one that leads placement; once in a while."""
+    with Receiver() as receiver:
+        pushed = RemoteWriteSettings(url=receiver.url, every_s=5.0)
+        runtime = ControllerRuntime(
+            ControllerOptions(holder="a", remote_write=pushed),
+            house.fleet_map,
+            house.bus,
+            house.store,
+            house.clock,
+            rng=np.random.default_rng(1),
+        )
+        house.runtimes.append(runtime)
+        house.run(runtime, cycles=8)
+        assert runtime.remote_write is not None
+        runtime.remote_write.work()
+        assert len(receiver.got) == 2
+        body = bytes(cramjam.snappy.decompress_raw(receiver.got[0].body))
+        assert b"isotherm_loop_chip_junction_max_celsius" in body
+        assert b"isotherm_fleet_chip_power_sum_watts" in body
 
 
 def test_threads_start_and_stop_within_five_seconds(tmp_path: Path) -> None:

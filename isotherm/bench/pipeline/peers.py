@@ -5,7 +5,6 @@ They do more than our ingest: each also keeps an index of labels, and answers an
 
 import os
 import shutil
-import struct
 import subprocess
 import tempfile
 import threading
@@ -13,24 +12,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import cramjam
 import httpx
 
 from fleet.clock import SystemClock
 from fleet.frame import sled_schema
+from fleet.remote_write import HEADERS, encode_labels, encode_request, encode_series
 from isotherm.bench.pipeline.recorded import Recorded
 from isotherm.servers.components import MissingComponentError
 from isotherm.servers.processes import dies_with_parent, end, free_ports, wait_until
+from isotherm.servers.prometheus import prometheus_command
 
 SERIES_PER_REQUEST: Final = 10_000
 LOOPS: Final = 11
 """49,104 series: 11 loops of 72 sleds with 62 values each."""
 _SETTLE_S: Final = 2.0
-_HEADERS: Final = {
-    "Content-Type": "application/x-protobuf",
-    "Content-Encoding": "snappy",
-    "X-Prometheus-Remote-Write-Version": "0.1.0",
-}
 
 Command = Callable[[str, Path, int], list[str]]
 
@@ -42,18 +37,9 @@ def _victoriametrics(binary: str, folder: Path, port: int) -> list[str]:
     ]
 
 
-def _prometheus(binary: str, folder: Path, port: int) -> list[str]:
-    config = folder / "prometheus.yml"
-    config.write_text("global: {}\n")
-    return [
-        *(binary, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"),
-        *(f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver"),
-    ]
-
-
 PEERS: Final[Mapping[str, tuple[str, Command]]] = {
     "victoriametrics": ("victoria-metrics", _victoriametrics),
-    "prometheus": ("prometheus", _prometheus),
+    "prometheus": ("prometheus", prometheus_command),
 }
 """Name -> program, and its command line."""
 
@@ -107,7 +93,7 @@ def _answers(address: str) -> bool:
 def _send(address: str, requests: Sequence[bytes]) -> None:
     with httpx.Client(base_url=address, timeout=60.0, trust_env=False) as client:
         for body in requests:
-            client.post("/api/v1/write", content=body, headers=_HEADERS).raise_for_status()
+            client.post("/api/v1/write", content=body, headers=HEADERS).raise_for_status()
 
 
 def _settle(process_id: int) -> None:
@@ -142,14 +128,13 @@ def _requests(recorded: Recorded, ticks: int) -> Iterator[bytes]:
             *slab.values[:, 0].astype(float).ravel().tolist(),
             *slab.counters[:, 0].astype(float).ravel().tolist(),
         ] * LOOPS
-        stamp = b"\x10" + _varint(now_ms + 1000 * tick)
+        at_unix_ms = now_ms + 1000 * tick
         for first in range(0, len(labels), SERIES_PER_REQUEST):
             chunk = slice(first, first + SERIES_PER_REQUEST)
-            body = b"".join(
-                _field(1, label + _field(2, b"\x09" + struct.pack("<d", value) + stamp))
+            yield encode_request(
+                encode_series(label, value, at_unix_ms)
                 for label, value in zip(labels[chunk], values[chunk], strict=True)
             )
-            yield bytes(cramjam.snappy.compress_raw(body))
 
 
 def _labels(recorded: Recorded) -> Iterator[bytes]:
@@ -158,25 +143,6 @@ def _labels(recorded: Recorded) -> Iterator[bytes]:
         for columns in (schema.columns, schema.counters):
             for agent in slab.agents:
                 for column in columns:
-                    pairs = {
-                        "__name__": column.metric,
-                        "part": str(column.part),
-                        "sled": f"{loop}/{agent}",
-                    }
-                    yield b"".join(
-                        _field(1, _field(1, name.encode()) + _field(2, value.encode()))
-                        for name, value in pairs.items()
+                    yield encode_labels(
+                        column.metric, {"part": str(column.part), "sled": f"{loop}/{agent}"}
                     )
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
