@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from api.desired import read_desired
 from api.desk import Desk
+from api.telemetry_metrics import telemetry_metrics
 from controller.anomaly.finding import Severity
 from controller.placement.job import FINAL_STATES, JobState
 from fleet.errors import StoreError
@@ -62,6 +63,7 @@ class FleetCollector(Collector):
             self._cdu_metrics(),
             self._loop_metrics(),
             self._ingest_metrics(),
+            telemetry_metrics(self._desk),
             self._desired_metrics(),
             self._own_metrics(),
         )

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 import structlog
 from numpy.random import Generator
@@ -15,6 +16,7 @@ from controller.cooling.control import ManualOrder
 from controller.decide import Desired, judge, steer
 from controller.effects import Effects, share_ack
 from controller.ingest.consume import Consumer
+from controller.ingest.lag import Ends
 from controller.ingest.told import ToldByAgents
 from controller.notify.deliver import Deliverer
 from controller.options import ControllerOptions
@@ -25,11 +27,11 @@ from controller.shards import Shards
 from controller.state.snapshot import FleetSnapshot
 from controller.store import Store
 from controller.store.leadership import PLACEMENT, Leadership
-from controller.views import LoopView, air_row_view, encode_view, loop_view, with_others
+from controller.views import IngestView, LoopView, air_row_view, encode_view, loop_view, with_others
 from fleet.bus import Bus
 from fleet.clock import Clock
 from fleet.errors import BusError, StoreError
-from fleet.topics import LIVE
+from fleet.topics import LIVE, TELEMETRY
 from fleet.topology import FleetMap
 
 _log = structlog.get_logger(__name__)
@@ -79,6 +81,7 @@ class ControllerRuntime:
         self._store = store
         self._clock = clock
         self.ingest = Consumer(bus, store, fleet_map, clock, loops=(), settings=options.ingest)
+        self.ends = Ends(bus, clock)
         self._others = OtherLoops(bus, fleet_map)
         self._shards = Shards(options, fleet_map, store, clock, self.ingest, self._others)
         self._leadership = Leadership(
@@ -141,6 +144,7 @@ class ControllerRuntime:
         """Run cycles and deliveries in threads."""
         self.deliverer.start()
         self.chores.start()
+        self.ends.start()
         if self.remote_write is not None:
             self.remote_write.start()
         self._thread = threading.Thread(target=self._run, name="controller", daemon=True)
@@ -154,6 +158,7 @@ class ControllerRuntime:
             self._thread = None
         self.chores.stop(timeout_s=0.5)
         self.deliverer.stop(timeout_s=0.5)
+        self.ends.stop(timeout_s=0.2)
         if self.remote_write is not None:
             self.remote_write.stop(timeout_s=0.2)
         try:
@@ -349,8 +354,24 @@ class ControllerRuntime:
         control = self._shards.controls.get(loop_id)
         counts = {**self.ingest.counts[loop_id], "commands": self.effects.commands_total}
         if control is None:
-            return air_row_view(loop_id, snapshot, self.ingest.counts[loop_id])
-        return loop_view(control, snapshot, counts)
+            view = air_row_view(loop_id, snapshot, self.ingest.counts[loop_id])
+        else:
+            view = loop_view(control, snapshot, counts)
+        return msgspec.structs.replace(view, ingest=self._ingest_view(loop_id))
+
+    def _ingest_view(self, loop_id: str) -> IngestView:
+        partition = TELEMETRY.partition_of(loop_id)
+        position = self.ingest.positions().get(partition)
+        counts = self.counts + self.ends.counts
+        if self.remote_write is not None:
+            counts += Counter({f"remote_write_{k}": n for k, n in self.remote_write.counts.items()})
+        return IngestView(
+            controller=self._options.holder,
+            partition=partition,
+            behind_messages=None if position is None else self.ends.behind(partition, position),
+            dead_letters={reason.value: n for reason, n in self.ingest.dead_letters.items()},
+            counts=dict(counts),
+        )
 
     def _keep_reading_place(self) -> None:
         now_s = self._clock.monotonic_s()

@@ -25,6 +25,20 @@ class TripView(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
 
 
+class IngestView(msgspec.Struct, frozen=True, kw_only=True):
+    """The controller that shows a loop, as it is itself: the same in the views of all its loops,
+    but for the partition. Counts are since it began.
+    """
+
+    controller: str
+    partition: int
+    behind_messages: int | None
+    """Published and not read yet; None when it is not known."""
+    dead_letters: dict[str, int]
+    """By reason."""
+    counts: dict[str, int]
+
+
 class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     """One loop at one cycle. `chips` and `sleds` hold float32 little-endian columns, rows of this
     loop only, in the order of FleetMap; NaN where absent. `sled_age_s` is such a column, infinite
@@ -51,6 +65,8 @@ class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     """uint64 [2, sleds]: epoch and seq of the newest frame of each sled."""
     control: bytes = b""
     """What the loop's control remembers, for the controller that goes on after this one."""
+
+    ingest: IngestView | None = None
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

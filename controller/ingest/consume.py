@@ -111,6 +111,7 @@ class Consumer:
         """By loop ("" when a message does not say a known one): frames, malformed, duplicates,
         late, gaps, parked, dead_letters, wrong_clocks.
         """
+        self.dead_letters: Counter[Reason] = Counter()
         self.behind = False
         """Whether the last round ended with messages left to read."""
         self._learn_schemas()
@@ -142,6 +143,10 @@ class Consumer:
         self._sealed = [pair for pair in self._sealed if pair[0].group not in groups]
         self._parking.drop(lost)
         self._sequences.learn_again(rows, ())
+
+    def positions(self) -> Mapping[int, int]:
+        """Partition -> offset of the message that is read next."""
+        return self._telemetry.positions()
 
     def caught_up(self, partition: int) -> bool:
         """Whether all was read that was there when the partition was given."""
@@ -459,6 +464,7 @@ class Consumer:
     def _dead(self, record: Record, reason: Reason, detail: str) -> None:
         counts = self.counts.get(record.key, self.counts[""])
         counts["dead_letters"] += 1
+        self.dead_letters[reason] += 1
         if reason is Reason.MALFORMED:
             counts["malformed"] += 1
         set_aside(self._bus, record, reason, detail)

@@ -1,4 +1,6 @@
-"""What agents tell and only one controller writes down: losses declared, hardware announced."""
+"""What agents tell and only one controller writes down: that they began, losses declared, hardware
+announced.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -14,6 +16,7 @@ from controller.ingest.dead_letter import Reason, set_aside
 from controller.store import Store, Transaction
 from controller.store.audit import AuditEntry
 from controller.store.gaps import Gap, GapState
+from controller.store.starts import AgentStart
 from fleet.bus import Bus, Reader, Record, Start
 from fleet.clock import Clock
 from fleet.errors import MalformedMessageError
@@ -72,11 +75,12 @@ class ToldByAgents:
         reader = self._reader or self._resume()
         stones: list[tuple[Tombstone, int]] = []
         heard: list[_Heard] = []
+        starts: list[AgentStart] = []
         taken = 0
         while len(heard) < _MOST_CHECKS and (batch := reader.poll(0.0, _BATCH)):
             taken += len(batch)
             for record in batch:
-                self._take(record, stones, heard)
+                self._take(record, stones, heard, starts)
         if not taken:
             return Saved()
         try:
@@ -84,6 +88,7 @@ class ToldByAgents:
                 check(tx)
                 declared = sum(tx.gaps.declare(_gap(stone, at)) for stone, at in stones)
                 self._enrol(tx, heard)
+                tx.starts.save(starts)
                 tx.marks.save_offsets(EVENTS.name, reader.positions())
         except BaseException:
             self.start_over()
@@ -108,7 +113,11 @@ class ToldByAgents:
         return self._reader
 
     def _take(
-        self, record: Record, stones: list[tuple[Tombstone, int]], heard: list[_Heard]
+        self,
+        record: Record,
+        stones: list[tuple[Tombstone, int]],
+        heard: list[_Heard],
+        starts: list[AgentStart],
     ) -> None:
         try:
             event = decode_event(record.value)
@@ -121,6 +130,8 @@ class ToldByAgents:
                 stones.append((tombstone_of(event), event.at_unix_ns))
             elif event.kind is EventKind.SLED_ANNOUNCED and self._may_say(record, event):
                 heard.append(self._checked(event))
+            elif event.kind is EventKind.AGENT_STARTED and event.subject in self._loop_of:
+                starts.append(_start(event))
         except MalformedMessageError as error:
             set_aside(self._bus, record, Reason.MALFORMED, str(error))
 
@@ -173,6 +184,22 @@ class ToldByAgents:
                         cause=event.id,
                     )
                 )
+
+
+def _start(event: Event) -> AgentStart:
+    """MalformedMessageError when it does not say what a start must."""
+    try:
+        epoch, loss_window_s = int(event.detail["epoch"]), float(event.detail["loss_window_s"])
+    except (KeyError, ValueError) as error:
+        raise MalformedMessageError(f"event {event.id}: {error!r}") from error
+    if not (0 < epoch < 2**63 and 0 <= loss_window_s < float("inf")):
+        raise MalformedMessageError(f"event {event.id}: epoch {epoch}, window {loss_window_s} s")
+    return AgentStart(
+        agent=event.subject,
+        epoch=epoch,
+        loss_window_s=loss_window_s,
+        at_unix_ns=event.at_unix_ns,
+    )
 
 
 def _gap(stone: Tombstone, at_unix_ns: int) -> Gap:

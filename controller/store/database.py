@@ -25,6 +25,7 @@ from controller.store.marks import Marks
 from controller.store.migrate import migrate
 from controller.store.outbox import Outbox
 from controller.store.rollups import Rollups
+from controller.store.starts import AgentStarts
 from controller.store.webhooks import Webhooks
 from fleet.errors import StoreError
 
@@ -82,6 +83,10 @@ class Transaction:
     @cached_property
     def enrolments(self) -> Enrolments:
         return Enrolments(self._connection)
+
+    @cached_property
+    def starts(self) -> AgentStarts:
+        return AgentStarts(self._connection)
 
     @cached_property
     def interlocks(self) -> Interlocks:

@@ -2,7 +2,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, case, delete, func, insert, select
 
 from controller.history.completeness import without
 from controller.store.tables import INGEST_GAPS
@@ -29,6 +29,16 @@ class Gap:
     noted_at_unix_ns: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapTotal:
+    """How many gaps of one kind there are, and how many frames they are long together."""
+
+    state: GapState
+    reason: str
+    gaps: int
+    frames: int
+
+
 class Gaps:
     """The ledger of every frame that did not come when it was due."""
 
@@ -50,6 +60,22 @@ class Gaps:
                 noted_at_unix_ns=row.noted_at_unix_ns,
             )
             for row in self._connection.execute(ordered)
+        ]
+
+    def totals(self) -> list[GapTotal]:
+        """Of the whole ledger, by state and reason."""
+        table = INGEST_GAPS
+        # A declared range with an open end has no length.
+        known = (table.c.first_seq > 0) & (table.c.last_seq > 0)
+        length = case((known, table.c.last_seq - table.c.first_seq + 1), else_=0)
+        chosen = select(
+            table.c.state, table.c.reason, func.count().label("gaps"), func.sum(length).label("of")
+        ).group_by(table.c.state, table.c.reason)
+        return [
+            GapTotal(
+                state=GapState(row.state), reason=row.reason, gaps=row.gaps, frames=int(row.of)
+            )
+            for row in self._connection.execute(chosen)
         ]
 
     def declare(self, gap: Gap) -> bool:

@@ -2,7 +2,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, delete, select
+from sqlalchemy import Connection, Select, delete, func, select
 
 from controller.store.tables import INGEST_MARKS, INGEST_OFFSETS
 from controller.store.upsert import upsert
@@ -51,6 +51,11 @@ class Marks:
             some = agents[first : first + _AT_ONCE]
             found += self._marks(select(INGEST_MARKS).where(INGEST_MARKS.c.agent.in_(some)))
         return found
+
+    def numbered(self) -> int:
+        """Frames that agents have numbered, as far as they were heard."""
+        found = self._connection.execute(select(func.sum(INGEST_MARKS.c.last_seq))).scalar()
+        return 0 if found is None else int(found)
 
     def all(self) -> list[Mark]:
         return self._marks(select(INGEST_MARKS))

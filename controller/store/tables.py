@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -211,6 +212,16 @@ INGEST_GAPS: Final = Table(
     Column("reason", String(100), nullable=False),
     Column("noted_at_unix_ns", _BIG, nullable=False),
     Index("ix_ingest_gaps_agent", "agent", "epoch", "first_seq"),
+)
+
+# The newest start of each agent, and what a power cut may take from its spool.
+AGENT_STARTS: Final = Table(
+    "agent_starts",
+    METADATA,
+    Column("agent", _ID, primary_key=True),
+    Column("epoch", _BIG, nullable=False),
+    Column("loss_window_s", Float(), nullable=False),
+    Column("at_unix_ns", _BIG, nullable=False),
 )
 
 LOOP_TRIPS: Final = Table(

@@ -190,6 +190,19 @@ def test_the_view_shows_the_loop(house: House) -> None:
     assert view.cdu_age_s == 0.0
 
 
+def test_the_view_shows_how_its_controller_reads(house: House) -> None:
+    runtime = house.controller()
+    house.run(runtime, cycles=3)
+    house.bus.publish(TELEMETRY, key=LOOP, value=b"nonsense").result(1.0)
+    runtime.ends.look()
+    house.run(runtime)
+    shown = house.views()[-1].ingest
+    assert shown is not None
+    assert (shown.controller, shown.partition) == ("a", TELEMETRY.partition_of(LOOP))
+    assert (shown.behind_messages, shown.dead_letters) == (0, {"malformed": 1})
+    assert shown.counts["cycles"] >= 2
+
+
 def test_one_of_two_controllers_acts(house: House) -> None:
     first, second = house.controller("a"), house.controller("b")
     house.run(first, second, cycles=15)

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from controller.ingest.dead_letter import Reason
 from tests.house.tree import PACKAGES, ROOT
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
@@ -17,6 +18,7 @@ RECIPES = {
 STEPS_MAX = 8
 RECORDS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 PROSE = [
+    "docs/telemetry.md",
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -56,6 +58,13 @@ def test_links_inside_the_repository_lead_somewhere(document: str) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
     folder = (ROOT / document).parent
     assert [link for link in links if not (folder / link).exists()] == []
+
+
+def test_every_reason_of_a_dead_letter_is_explained() -> None:
+    text = (ROOT / "docs" / "telemetry.md").read_text()
+    text = text.partition("## Dead letters")[2].partition("\n## ")[0]
+    explained = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", text, re.M)
+    assert sorted(explained) == sorted(reason.value for reason in Reason)
 
 
 def test_the_finder_of_paths_finds_paths() -> None:

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 from controller.enrolment.compare import approved
 from controller.enrolment.enrolment import Enrolment, EnrolmentState
 from controller.ingest.dead_letter import decode_dead_letter
 from controller.ingest.told import Saved, ToldByAgents
 from controller.store import Store
+from controller.store.starts import AgentStart
 from fleet.bus import InMemoryBus, Start
 from fleet.clock import ManualClock
 from fleet.events import (
@@ -103,6 +106,34 @@ def test_nonsense_is_passed_by(bus: InMemoryBus, store: Store) -> None:
     bus.publish(EVENTS, key=AGENT, value=b"\xc1 nonsense").result(1.0)
     tell(bus, 10)
     assert told(bus, store).save() == Saved(declared=1)
+
+
+def begin(bus: InMemoryBus, epoch: str, loss_window_s: str, agent: str = AGENT) -> None:
+    event = Event(
+        id=f"{agent}@{epoch}.event1",
+        kind=EventKind.AGENT_STARTED,
+        subject=agent,
+        at_unix_ns=7,
+        cause="start",
+        detail={"epoch": epoch, "loss_window_s": loss_window_s},
+    )
+    bus.publish(EVENTS, key=LOOP, value=encode_event(event)).result(1.0)
+
+
+def test_the_newest_start_of_an_agent_is_kept(bus: InMemoryBus, store: Store) -> None:
+    for said in (("1", "1"), ("2", "0.25"), ("three", "1"), ("4", "inf"), ("0", "1")):
+        begin(bus, *said)
+    begin(bus, "1", "1", agent="h9/stranger")
+    reading = told(bus, store)
+    reading.save()
+    assert [reason for reason, _ in letters(bus)] == ["malformed"] * 3
+    kept_start = AgentStart(agent=AGENT, epoch=2, loss_window_s=0.25, at_unix_ns=7)
+    with store.read() as tx:
+        assert tx.starts.all() == [kept_start]
+    begin(bus, "5", "0")
+    reading.save()
+    with store.read() as tx:
+        assert tx.starts.all() == [replace(kept_start, epoch=5, loss_window_s=0.0)]
 
 
 def test_an_announced_sled_is_enrolled_once_and_for_the_next_controller_too(
