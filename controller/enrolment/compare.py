@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from controller.enrolment.enrolment import Enrolment, EnrolmentState, Mismatch, MismatchKind
 from controller.enrolment.settings import EnrolmentSettings
-from fleet.identity import FirmwareWord, SledIdentity
+from fleet.identity import Announcement, FirmwareWord, SledIdentity
 
 
 def enrol(
     sled_id: str,
-    identity: SledIdentity,
+    announcement: Announcement,
     *,
     before: Enrolment | None,
     holders: Mapping[str, str],
@@ -21,11 +21,15 @@ def enrol(
     """`holders` says for which sled a serial is enrolled. `doubt` is why the signature is not
     believed: empty when it is, None when it was not asked for.
     """
+    identity, epoch = announcement.identity, announcement.epoch
     trusted = None if before is None else before.enrolled
     approved_by = "" if before is None else before.approved_by
     if trusted is not None and _newly_listed(sled_id, identity, trusted, settings.inventory):
         trusted, approved_by = None, ""
     wrong = [] if not doubt else [Mismatch(kind=MismatchKind.UNATTESTED, text=doubt)]
+    if before is not None and epoch < before.epoch:
+        wrong.append(_second_agent(epoch, before.epoch))
+        epoch = before.epoch
     wrong += _claims(sled_id, identity, holders)
     if not approved_by:
         wrong += _not_listed(sled_id, identity, settings.inventory)
@@ -43,6 +47,7 @@ def enrol(
         announced_at_unix_ns=at_unix_ns,
         cause=cause,
         attested=doubt == "",
+        epoch=epoch,
         enrolled=identity if right else trusted,
         approved_by=approved_by,
         mismatches=tuple(wrong),
@@ -58,9 +63,19 @@ def approved(enrolment: Enrolment, *, actor: str) -> Enrolment:
         announced_at_unix_ns=enrolment.announced_at_unix_ns,
         cause=enrolment.cause,
         attested=enrolment.attested,
+        # Whose agent lost its state counts from the beginning.
+        epoch=0,
         enrolled=enrolment.announced,
         approved_by=actor,
     )
+
+
+def _second_agent(epoch: int, before: int) -> Mismatch:
+    text = (
+        f"an agent in epoch {epoch} announces it after one in epoch {before}: another agent"
+        " speaks in its name, or the agent's state was lost"
+    )
+    return Mismatch(kind=MismatchKind.SECOND_AGENT, text=text)
 
 
 def _claims(sled_id: str, identity: SledIdentity, holders: Mapping[str, str]) -> list[Mismatch]:

@@ -17,6 +17,7 @@ class MismatchKind(StrEnum):
     CLAIMED = "claimed"  # a serial that is enrolled for another place
     FIRMWARE = "firmware"  # a version that is not allowed
     MEASUREMENT = "measurement"  # an allowed version, but not its code
+    SECOND_AGENT = "second_agent"  # an agent of an earlier epoch: another one, or its state is lost
 
 
 class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +32,8 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
     """A place, what announced itself there last, and what was enrolled for it, if anything.
 
     `cause` is the id of the announcement. `approved_by` is the person who said that `enrolled` is
-    right; without one it was the inventory, or the first that came.
+    right; without one it was the inventory, or the first that came. `epoch` is the highest that an
+    agent of the sled has announced.
     """
 
     sled_id: str
@@ -40,6 +42,7 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
     announced_at_unix_ns: int
     cause: str
     attested: bool
+    epoch: int
     enrolled: SledIdentity | None = None
     approved_by: str = ""
     mismatches: tuple[Mismatch, ...] = ()

@@ -162,7 +162,7 @@ class ToldByAgents:
             before = known.get(event.subject)
             after = enrol(
                 event.subject,
-                announcement.identity,
+                announcement,
                 before=before,
                 holders=tx.enrolments.holders(announcement.identity.serials.values()),
                 doubt=doubt,

@@ -15,7 +15,7 @@ from fleet.bus import Start
 from fleet.events import EventKind, decode_event
 from fleet.topics import EVENTS
 from tests.api.builders import AT_UNIX_NS, SLED, Running, make_incident, make_job
-from tests.fleet.identities import make_identity
+from tests.fleet.identities import make_announcement
 
 JOB = {"name": "chat", "model": "llama", "chips": 16, "tensor_parallel": 4}
 
@@ -210,7 +210,7 @@ def test_a_guard_reset_waits_for_the_controller_and_is_audited(api: Running) -> 
 def test_a_person_enrols_what_stands_there_and_its_cordon_is_lifted(api: Running) -> None:
     before = enrol(
         SLED,
-        make_identity(1),
+        make_announcement(1),
         before=None,
         holders={},
         doubt="its card has signed nothing",
@@ -248,7 +248,7 @@ def test_enrolling_leaves_a_cordon_for_another_reason(api: Running) -> None:
         transaction.enrolments.save(
             enrol(
                 SLED,
-                make_identity(1),
+                make_announcement(1),
                 before=None,
                 holders={},
                 doubt=None,

@@ -7,15 +7,18 @@ from controller.enrolment.compare import approved, enrol
 from controller.enrolment.enrolment import Enrolment, EnrolmentState, MismatchKind
 from controller.enrolment.findings import findings
 from controller.enrolment.settings import EnrolmentSettings
-from fleet.identity import SledIdentity
+from fleet.identity import Announcement, SledIdentity
 from fleet.topology import FleetMap, trn3_datacenter
-from tests.fleet.identities import make_identity, word
+from tests.fleet.identities import make_announcement, make_identity, word
 
 SLED = "h1/us01/r1/s07"
 OTHER = "h1/us01/r1/s08"
 
 
-def step(identity: SledIdentity, before: Enrolment | None = None, **changed: Any) -> Enrolment:
+def step(
+    identity: SledIdentity, before: Enrolment | None = None, *, epoch: int = 1, **changed: Any
+) -> Enrolment:
+    announcement = Announcement(epoch=epoch, number=1, identity=identity)
     given: dict[str, Any] = {
         "holders": {},
         "doubt": None,
@@ -23,7 +26,7 @@ def step(identity: SledIdentity, before: Enrolment | None = None, **changed: Any
         "cause": "e1",
         "at_unix_ns": 7,
     }
-    return enrol(SLED, identity, before=before, **{**given, **changed})
+    return enrol(SLED, announcement, before=before, **{**given, **changed})
 
 
 def kinds(enrolment: Enrolment) -> list[MismatchKind]:
@@ -140,7 +143,7 @@ def test_a_person_approves_what_is_there_and_only_that() -> None:
 def test_a_sled_that_the_fleet_no_longer_has_makes_no_finding() -> None:
     gone = enrol(
         "h9/us01/r1/s01",
-        make_identity(),
+        make_announcement(),
         before=None,
         holders={},
         doubt="no",
@@ -149,3 +152,13 @@ def test_a_sled_that_the_fleet_no_longer_has_makes_no_finding() -> None:
         at_unix_ns=1,
     )
     assert findings([gone], FleetMap(trn3_datacenter()), at_unix_ns=9) == []
+
+
+def test_a_second_agent_in_the_sleds_name_is_refused_until_the_first_speaks_again() -> None:
+    first = step(make_identity(), epoch=12)
+    second = step(make_identity(), first, epoch=1)
+    assert kinds(second) == [MismatchKind.SECOND_AGENT]
+    assert "epoch 1 announces it after one in epoch 12" in second.mismatches[0].text
+    assert kinds(step(make_identity(), second, epoch=2)) == [MismatchKind.SECOND_AGENT]
+    assert kinds(step(make_identity(), second, epoch=13)) == []
+    assert kinds(step(make_identity(), approved(second, actor="ana"), epoch=1)) == []
