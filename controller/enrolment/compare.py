@@ -1,10 +1,13 @@
 """The enrolment of a place after an announcement: what was trusted, what came, what is wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from controller.enrolment.enrolment import Enrolment, EnrolmentState, Mismatch, MismatchKind
 from controller.enrolment.settings import EnrolmentSettings
 from fleet.identity import Announcement, FirmwareWord, SledIdentity
+
+_NAMED_PARTS: Final = 2
 
 
 def enrol(
@@ -88,7 +91,7 @@ def _claims(sled_id: str, identity: SledIdentity, holders: Mapping[str, str]) ->
     return [
         Mismatch(
             kind=MismatchKind.CLAIMED,
-            text=f"it claims what is enrolled for {holder}: {', '.join(claimed)}",
+            text=f"it claims what is enrolled for {holder}: {_short(claimed)}",
             other=holder,
         )
         for holder, claimed in parts.items()
@@ -107,7 +110,14 @@ def _replacements(trusted: SledIdentity, identity: SledIdentity) -> list[Mismatc
         changed.append(f"part number {trusted.part_number} is now {identity.part_number}")
     if not changed:
         return []
-    return [Mismatch(kind=MismatchKind.REPLACED, text=", ".join(changed))]
+    return [Mismatch(kind=MismatchKind.REPLACED, text=_short(changed))]
+
+
+def _short(parts: Sequence[str]) -> str:
+    """One says what happened: a whole board has six parts and more."""
+    if len(parts) <= _NAMED_PARTS:
+        return ", ".join(parts)
+    return f"{parts[0]}, and {len(parts) - 1} other parts"
 
 
 def _newly_listed(
