@@ -1,3 +1,4 @@
+import math
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -6,7 +7,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from agent.collect import Collector, FrameMaker
+from agent.collect import Collected, Collector, FrameMaker
 from agent.durable import AgentMemory
 from agent.execute import Executor, acknowledge
 from agent.inputs.base import Input
@@ -21,6 +22,8 @@ from fleet.frame import Frame, cdu_schema
 
 _log: Final = structlog.get_logger("isotherm.agent")
 _REMOTE: Final = 1.0
+_STEP_K: Final = 0.1
+"""Smallest move of a set-point that is worth a write."""
 
 
 class CduActuators(Protocol):
@@ -29,8 +32,22 @@ class CduActuators(Protocol):
     def apply(self, wanted: SetCooling) -> str:
         """What part of it did not work, if the rest cools on; DeviceError if it does not."""
 
+    def hold(self, supply_c: float) -> None:
+        """What the CDU's own loop is to hold; DeviceError if it does not take it."""
+
     def hand_back(self) -> None:
         """The CDU's own loop takes over."""
+
+
+@dataclass(slots=True)
+class _Alone:
+    """The CDU's own loop without a controller, since a time of the monotonic clock."""
+
+    since_s: float
+    supply_c: float | None
+    """Its set-point; None until it is known."""
+    ramped_s: float
+    written_c: float | None = None
 
 
 @dataclass(slots=True)
@@ -78,6 +95,7 @@ class CduAgent:
         self._lease: _Lease | None = None
         # An agent that starts knows of no lease: whatever an earlier one left ends here.
         self._hand_back_due = True
+        self._alone = _Alone(clock.monotonic_s(), None, clock.monotonic_s())
         self.notices.tell_start(loss_window_s=options.sync_s)
 
     @property
@@ -95,6 +113,8 @@ class CduAgent:
         mode = collected.values[self._collector.position("control_mode")]
         with self._turn:
             self._watch(remote=bool(mode == _REMOTE), now_s=now_s)
+            if self._lease is None:
+                self._fend(self._value(collected, "supply_c"), collected, now_s)
         return self._frames.make(collected, t0_unix_ns)
 
     def look(self) -> Frame:
@@ -123,12 +143,48 @@ class CduAgent:
             if self._hand_back_due or remote:
                 self._hand_back()
         elif now_s >= lease.until_s:
-            self._lapse(lease)
+            self._lapse(lease, now_s)
         elif now_s - lease.written_s >= self._limits.rewrite_s:
             self._rewrite(lease, now_s)
 
-    def _lapse(self, lease: _Lease) -> None:
+    def _value(self, collected: Collected, metric: str) -> float:
+        return float(collected.values[self._collector.position(metric)])
+
+    def _fend(self, measured_c: float, collected: Collected, now_s: float) -> None:
+        """Without a controller: the last set-point holds for a while, then a safe one comes, at the
+        slew of set-points and above the dew point. A cooler one stays.
+        """
+        alone, limits = self._alone, self._limits
+        since_s, alone.ramped_s = alone.ramped_s, now_s
+        if now_s - alone.since_s < limits.alone_hold_s:
+            return
+        if alone.supply_c is None and math.isfinite(measured_c):
+            alone.supply_c = measured_c
+        if alone.supply_c is None:
+            return
+        dew_c = self._value(collected, "dew_point_c")
+        floor_c = dew_c + limits.dew_margin_k if math.isfinite(dew_c) else limits.alone_supply_c
+        safe_c = max(limits.alone_supply_c, floor_c)
+        least_c = alone.supply_c - limits.alone_ramp_k_per_s * (now_s - since_s)
+        if alone.supply_c > safe_c:
+            alone.supply_c = max(least_c, safe_c)
+        alone.supply_c = min(max(alone.supply_c, floor_c), limits.highest_supply_c)
+        if alone.written_c is None or abs(alone.written_c - alone.supply_c) >= _STEP_K:
+            self._hold(alone)
+
+    def _hold(self, alone: _Alone) -> None:
+        wanted_c = round(alone.supply_c or 0.0, 1)
+        try:
+            self._actuators.hold(wanted_c)
+        except DeviceError as error:
+            self.counts["hold_failures"] += 1
+            _log.error("CDU takes no set-point", agent=self.agent_id, error=str(error))
+        else:
+            alone.written_c = wanted_c
+
+    def _lapse(self, lease: _Lease, now_s: float) -> None:
         self._lease = None
+        self._alone = _Alone(now_s, lease.wanted.supply_c, now_s)
         self._hand_back()
         command = lease.command
         detail = "no newer command came: the CDU's own loop cools"

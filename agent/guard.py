@@ -34,6 +34,8 @@ class Act(Enum):
     POWER_OFF = "power off"  # cut the sled's power at once
     POWER_ON = "power on"  # give the sled its power again
     RESTORE = "restore"  # back to the cap that was asked for
+    ISOLATE = "isolate"  # shut the sled's coolant valves, so that a leak ends
+    OPEN = "open"  # open them again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,13 @@ class GuardSettings:
     expected_flow_lpm: float = 7.5
     """Design flow of a sled: four plates and the host's (estimate)."""
     low_flow_ratio: float = 0.2
+    falling_ratio: float = 0.55
+    """Flow below this share of its recent best, with a die that warms: it is being lost. One of two
+    pumps out leaves 60 % and more, and is the CDU's business."""
+    falling_s: float = 6.0
+    """What is recent: coast-down 2 s, and the meter's own second."""
+    warming_k: float = 1.5
+    """Estimate: a 1 kW chip without flow warms by 2.7 K a second, sensors show whole kelvins."""
     warm_c: float = 45.0
     """Low flow is no danger below this: an idle sled behind a slow pump. Estimate."""
     shed_junction_c: float = 95.0
@@ -104,6 +113,10 @@ class GuardState:
     seen_s: float
     calm_since_s: float | None = None
     said_s: float = -math.inf
+    recent: tuple[tuple[float, float, float], ...] = ()
+    """Time, flow and hottest die of the last ticks."""
+    falling: bool = False
+    """Flow is being lost while a die warms: two sensors agree, so no second look is needed."""
     sheds_s: tuple[float, ...] = ()
 
 
@@ -142,7 +155,9 @@ def reset(
     settings: GuardSettings, state: GuardState, readings: Readings, now_s: float
 ) -> tuple[GuardState, tuple[Act, ...]]:
     """A person lifts what has tripped; CommandRefusedError while the danger is still measured."""
-    danger = _danger(settings, readings)
+    # A branch that is shut has no flow: that is no danger, and tried out by opening it.
+    isolated = state.reason is TripReason.LEAK and state.level is GuardLevel.OFF
+    danger = _danger(settings, readings, isolated=isolated)
     if danger is not None:
         raise CommandRefusedError(f"the guard stays {state.level}: {danger} is still measured")
     acts: tuple[Act, ...] = ()
@@ -151,6 +166,8 @@ def reset(
     if state.level is GuardLevel.OFF:
         # The cap is restored first, so that the sled does not wake under the old one.
         acts = (Act.RESTORE, Act.POWER_ON)
+    if isolated:
+        acts = (Act.RESTORE, Act.OPEN, Act.POWER_ON)
     return start(len(readings.junction_c), now_s), acts
 
 
@@ -169,7 +186,9 @@ def _observe(
         ),
         low_flow_ticks=_count(state.low_flow_ticks, _low_flow(settings, readings)),
         leak_ticks=_count(state.leak_ticks, readings.leak_critical),
-        flow_lost_s=_flow_lost_s(settings, state, readings),
+        flow_lost_s=_flow_lost_s(settings, state, readings, now_s),
+        recent=_recent(settings, state, readings, now_s),
+        falling=_falling(settings, state, readings, now_s),
         seen_s=now_s if sees else state.seen_s,
         calm_since_s=calm_since_s,
     )
@@ -201,11 +220,40 @@ def _low_flow(settings: GuardSettings, readings: Readings) -> bool | None:
     return readings.flow_lpm < settings.low_flow_lpm and warm
 
 
-def _flow_lost_s(settings: GuardSettings, state: GuardState, readings: Readings) -> float | None:
-    """Since when a shed for loss of flow waits for it; NaN flow is not flow that is back."""
+def _recent(
+    settings: GuardSettings, state: GuardState, readings: Readings, now_s: float
+) -> tuple[tuple[float, float, float], ...]:
+    hottest_c = max((c for c in readings.junction_c if math.isfinite(c)), default=math.nan)
+    kept = tuple(one for one in state.recent if now_s - one[0] <= settings.falling_s)
+    return (*kept, (now_s, readings.flow_lpm, hottest_c))
+
+
+def _falling(settings: GuardSettings, state: GuardState, readings: Readings, now_s: float) -> bool:
+    """Whether flow has just gone while a die warms. A missing reading is no evidence."""
+    if not settings.liquid or readings.powered is False:
+        return False
+    kept = [one for one in state.recent if now_s - one[0] <= settings.falling_s]
+    best_lpm = max((flow for _, flow, _ in kept if math.isfinite(flow)), default=math.nan)
+    coolest_c = min((hot for _, _, hot in kept if math.isfinite(hot)), default=math.nan)
+    hottest_c = max((c for c in readings.junction_c if math.isfinite(c)), default=math.nan)
+    return (
+        best_lpm >= settings.low_flow_lpm
+        and readings.flow_lpm < settings.falling_ratio * best_lpm
+        and hottest_c >= settings.warm_c
+        and hottest_c - coolest_c >= settings.warming_k
+    )
+
+
+def _flow_lost_s(
+    settings: GuardSettings, state: GuardState, readings: Readings, now_s: float
+) -> float | None:
+    """Since when a shed sled has no flow, whatever it was shed for; NaN flow is not flow that is
+    back.
+    """
     if readings.powered is False or readings.flow_lpm >= settings.low_flow_lpm:
         return None
-    return state.flow_lost_s
+    dry = _low_flow(settings, readings) and state.level is GuardLevel.SHED
+    return now_s if dry and state.flow_lost_s is None else state.flow_lost_s
 
 
 def _judge(
@@ -219,7 +267,7 @@ def _judge(
     lost_s = state.flow_lost_s
     if lost_s is not None and now_s - lost_s >= settings.flow_return_s:
         return GuardLevel.OFF, TripReason.LOSS_OF_FLOW
-    if state.low_flow_ticks >= confirm:
+    if state.low_flow_ticks >= confirm or state.falling:
         return GuardLevel.SHED, TripReason.LOSS_OF_FLOW
     if max(state.hot_ticks, default=0) >= confirm:
         return GuardLevel.SHED, TripReason.OVER_TEMPERATURE
@@ -233,7 +281,8 @@ def _trip(
 ) -> tuple[GuardState, tuple[Act, ...]]:
     tripped = replace(state, level=level, reason=reason, said_s=now_s, calm_since_s=None)
     if level is GuardLevel.OFF:
-        return tripped, (Act.POWER_OFF,)
+        acts = (Act.POWER_OFF, Act.ISOLATE) if reason is TripReason.LEAK else (Act.POWER_OFF,)
+        return tripped, acts
     sheds_s = (*(at for at in state.sheds_s if now_s - at < 3600), now_s)
     lost_s = now_s if reason is TripReason.LOSS_OF_FLOW else None
     return replace(tripped, sheds_s=sheds_s, flow_lost_s=lost_s), (Act.SHED,)
@@ -268,10 +317,10 @@ def _calm(settings: GuardSettings, readings: Readings) -> bool:
     )
 
 
-def _danger(settings: GuardSettings, readings: Readings) -> str | None:
+def _danger(settings: GuardSettings, readings: Readings, *, isolated: bool) -> str | None:
     if readings.leak_critical:
         return "a leak"
-    if readings.flow_lpm < settings.low_flow_lpm:
+    if not isolated and readings.flow_lpm < settings.low_flow_lpm:
         return f"a flow of {readings.flow_lpm:.1f} l/min"
     hottest_c = max((c for c in readings.junction_c if math.isfinite(c)), default=-math.inf)
     if hottest_c >= settings.shed_junction_c:

@@ -20,7 +20,19 @@ class CoolingLimits:
     rewrite_s: float = 4.0
     """A CDU that hears nothing falls back to its own loop, so a live lease is written again."""
 
+    alone_hold_s: float = 300.0
+    """Without a controller the CDU's own loop holds the last set-point so long, then goes to ..."""
+    alone_supply_c: float = 36.0
+    """... this one, unless it holds a cooler one: nobody resets it to the worst chip any more."""
+    alone_ramp_k_per_s: float = 2.0 / 60.0
+    dew_margin_k: float = 3.0
+    """The set-point that an agent gives by itself stays this far above the dew point."""
+
     def validate(self) -> None:
+        if not self.lowest_supply_c <= self.alone_supply_c <= self.highest_supply_c:
+            raise ConfigurationError("cooling limits: alone_supply_c is outside the supply span")
+        if self.alone_hold_s < 0 or self.alone_ramp_k_per_s <= 0:
+            raise ConfigurationError("cooling limits: alone_hold_s below 0, or no ramp")
         if not self.lowest_supply_c < self.highest_supply_c:
             raise ConfigurationError("cooling limits: the supply span is empty")
         if not 0 <= self.lowest_pump_ratio <= 1:

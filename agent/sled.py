@@ -179,6 +179,15 @@ class SledAgent:
                 self._power.force_off()
             case Act.POWER_ON:
                 self._power.switch_on()
+            case Act.ISOLATE:
+                self._set_valves(is_open=False)
+            case Act.OPEN:
+                self._set_valves(is_open=True)
+
+    def _set_valves(self, *, is_open: bool) -> None:
+        if not self._power.set_valves(is_open=is_open):
+            self.counts["no_valves"] += 1
+            _log.warning("sled has no coolant valves", agent=self.agent_id)
 
     def _tell_level(self, before: GuardLevel) -> None:
         level, reason = self._guard.level, self._guard.reason

@@ -28,6 +28,12 @@ from fleet.topology import FleetMap, trn3_datacenter
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+def _decisions_dir() -> Path | None:
+    """Where cooling decisions are kept for `isotherm replay`, if anywhere."""
+    named = os.environ.get("ISOTHERM_DECISIONS", "")
+    return Path(named) if named else None
+
+
 @app.command()
 def run(
     kafka: Annotated[
@@ -69,6 +75,7 @@ def run(
             holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
             supply_c=supply_c,
             external_url=external_url,
+            decisions_dir=_decisions_dir(),
             enrolment=read_enrolment(enrolment) if enrolment else EnrolmentSettings(),
             delivery=DeliverySettings(allow_private_receivers=allow_private_receivers),
             remote_write=read_remote_write(),

@@ -53,7 +53,11 @@ class Steering:
     """Every loop after a cycle, and what is to be done."""
 
     loops: Mapping[str, LoopControl]
-    effects: tuple[CoolingEffect, ...]
+    effects_of: Mapping[str, tuple[CoolingEffect, ...]]
+
+    @property
+    def effects(self) -> tuple[CoolingEffect, ...]:
+        return tuple(effect for found in self.effects_of.values() for effect in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,17 +120,16 @@ def steer(
 ) -> Steering:
     """Cooling goes first and alone: nothing that fails later in the cycle can stop it."""
     after: dict[str, LoopControl] = {}
-    effects: list[CoolingEffect] = []
+    effects: dict[str, tuple[CoolingEffect, ...]] = {}
     for loop_id, control in loops.items():
-        after[loop_id], found = cooling.step(
+        after[loop_id], effects[loop_id] = cooling.step(
             control,
             snapshot,
             order=desired.orders.get(loop_id),
             resets=desired.resets,
             settings=settings[loop_id],
         )
-        effects += found
-    return Steering(loops=after, effects=tuple(effects))
+    return Steering(loops=after, effects_of=effects)
 
 
 def judge(

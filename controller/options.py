@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from controller.chores.settings import ChoreSettings
 from controller.cooling.settings import CoolingSettings
@@ -34,6 +35,10 @@ class ControllerOptions:
     """Where people reach the web page; notifications link there."""
     cooling: CoolingSettings | None = None
     """None: sized for the chips of each loop."""
+    decisions_dir: Path | None = None
+    """Where cooling decisions are kept to be replayed; None keeps none. About 1 kB a second for
+    each loop."""
+    decisions_keep_hours: int = 24
     incidents: IncidentSettings = field(default_factory=IncidentSettings)
     placement: PlacementSettings = field(default_factory=PlacementSettings)
     reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
@@ -48,6 +53,8 @@ class ControllerOptions:
     def validate(self, fleet_map: FleetMap) -> None:
         """Raises ConfigurationError naming the option that can not be used."""
         self._check_times()
+        if self.decisions_keep_hours < 1:
+            raise ConfigurationError("decisions_keep_hours must be at least 1")
         self.chores.validate(self.ingest.behind_s)
         self.enrolment.validate(fleet_map)
         if self.remote_write is not None:

@@ -13,7 +13,9 @@ from numpy.random import Generator
 from controller.anomaly.detectors import build_detectors
 from controller.chores.schedule import Chores
 from controller.cooling.control import ManualOrder
-from controller.decide import Desired, judge, steer
+from controller.cooling.loop import LoopControl
+from controller.decide import Desired, Steering, judge, steer
+from controller.decisions import DecisionLog
 from controller.effects import Effects, share_ack
 from controller.ingest.consume import Consumer
 from controller.ingest.lag import Ends
@@ -101,6 +103,11 @@ class ControllerRuntime:
         self._detectors = build_detectors(fleet_map)
         self._answers: list[ShareAck] = []
         self._orders: Mapping[str, ManualOrder] = {}
+        self._decisions: DecisionLog | None = None
+        if options.decisions_dir is not None:
+            self._decisions = DecisionLog(
+                options.decisions_dir, keep_files=options.decisions_keep_hours
+            )
         self._terms: Mapping[str, int] = {}
         """Of the leases that held when the last cycle began."""
         self._placing: int | None = None
@@ -170,6 +177,8 @@ class ControllerRuntime:
         self.told.start_over()
         self._others.close()
         self.ingest.close()
+        if self._decisions is not None:
+            self._decisions.close()
 
     def readiness(self) -> Readiness:
         at_s = self._cycle_at_s
@@ -314,6 +323,30 @@ class ControllerRuntime:
         steering = steer(controls, snapshot, desired, self._shards.cooling)
         self._shards.controls |= steering.loops
         self.effects.cool(steering.effects)
+        if self._decisions is not None:
+            self._keep_decisions(self._decisions, controls, steering, snapshot, desired)
+
+    def _keep_decisions(
+        self,
+        log: DecisionLog,
+        before: Mapping[str, LoopControl],
+        steering: Steering,
+        snapshot: FleetSnapshot,
+        desired: Desired,
+    ) -> None:
+        log.due(snapshot.at_unix_ns)
+        log.write(
+            log.book.decided(
+                before[loop_id],
+                after,
+                steering.effects_of[loop_id],
+                cause=snapshot.cdu_cause(snapshot.fleet_map.loop(loop_id)),
+                order=desired.orders.get(loop_id),
+                resets=tuple(one for one in desired.resets if one.loop_id == loop_id),
+                settings=self._shards.cooling[loop_id],
+            )
+            for loop_id, after in steering.loops.items()
+        )
 
     def _judge(self, snapshot: FleetSnapshot, desired: Desired, settled: Container[str]) -> None:
         """What could not be written is forgotten: the next cycle finds it again."""

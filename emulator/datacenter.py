@@ -144,8 +144,9 @@ class World:
         self.fabric.break_links(self.broken.link_lost, self.broken.switch_lost)
         self._book.break_sensors(self._sensors, self.now_s)
         leak_lpm = self.loops.leak_lpm()
-        # What has spilled is wiped up when the leak is mended.
-        self._spilled_l = np.where(leak_lpm > 0.0, self._spilled_l + leak_lpm * dt_s / 60.0, 0.0)
+        # What has spilled is wiped up when the leak is mended, not when its branch is shut.
+        wet = self.broken.leak_lpm > 0.0
+        self._spilled_l = np.where(wet, self._spilled_l + leak_lpm * dt_s / 60.0, 0.0)
 
     def _obey(self) -> None:
         asked = np.array([requests.powered for requests in self._requests])
@@ -153,6 +154,7 @@ class World:
         for row in np.flatnonzero(self._powered & ~powered).tolist():
             self._requests[row].lose_jobs()
         self._powered = powered
+        self.loops.isolate(np.array([requests.isolated for requests in self._requests]))
         caps = [ratio for asked in self._requests for ratio in asked.power_cap_ratio]
         self.chips.protect(
             powered=powered[self.fleet_map.sled_of_chip],

@@ -94,6 +94,10 @@ class HallCooling:
         if self._air is not None:
             self._air.break_parts(self._of[Cooling.AIR].faults(broken))
 
+    def isolate(self, sleds: BoolArray) -> None:
+        """Set the isolation valves [sleds] that are shut; air-cooled hosts have none."""
+        self.coolant.isolate(sleds[self._of[Cooling.LIQUID].sleds])
+
     def step(
         self,
         dt_s: float,

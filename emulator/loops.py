@@ -11,7 +11,7 @@ from emulator.readings import CduReadings, CduRequests
 from emulator.sensing import CduFirmware
 from emulator.skus import FleetSkus
 from fleet.topology import LoopKind
-from thermal.arrays import FloatArray
+from thermal.arrays import BoolArray, FloatArray
 from thermal.plant.layout import PlantLayout
 from thermal.plant.liquid import LiquidPlant
 from thermal.plant.settings import PlantSettings
@@ -67,6 +67,11 @@ class CoolingLoops:
             named = (f.name for f in fields(PlantFaults) if f.name != "sled_isolated")
             struck = {name: self._by_plate(name, getattr(broken, name)) for name in named}
             self.plant.break_parts(replace(self.plant.faults, **struck))
+
+    def isolate(self, sleds: BoolArray) -> None:
+        """Set the isolation valves [sleds] that are shut."""
+        if (sleds != self.plant.faults.sled_isolated).any():
+            self.plant.break_parts(replace(self.plant.faults, sled_isolated=sleds.copy()))
 
     def step(
         self,

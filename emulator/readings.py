@@ -235,6 +235,8 @@ class SledRequests:
         """One entry a detector."""
         self.power_cap_ratio: tuple[float, ...] = (1.0,) * chips
         """Of the rated power, one entry a chip."""
+        self.isolated = False
+        """The valves of the sled's coolant connector are shut."""
         self.jobs: Mapping[str, JobSpec] = MappingProxyType({})
         # Only writers meet here; the world reads the mapping that stands at that time.
         self._writers = threading.Lock()

@@ -16,6 +16,7 @@ from isotherm.cli.history import history
 from isotherm.cli.loops import explain, loop
 from isotherm.cli.messages import decode_command
 from isotherm.cli.people import app as people
+from isotherm.cli.replay import replay_decisions
 from isotherm.logs import log_lines
 from isotherm.up.command import up
 
@@ -30,6 +31,7 @@ app.add_typer(loop, name="loop")
 app.add_typer(explain, name="explain")
 app.command()(history)
 app.command()(export)
+app.command("replay")(replay_decisions)
 app.command("decode")(decode_command)
 app.command()(bench)
 app.command("grant")(grant_command)

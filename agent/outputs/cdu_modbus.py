@@ -21,14 +21,18 @@ class CduModbusActuators:
         The set-point goes first, since it is what the CDU's own loop holds if all else fails; the
         manual bits last, when the duties are right.
         """
-        if wanted.supply_c != self._supply_c:
-            self._supply_c = None
-            self._write(self._map["outlet_target_c"], wanted.supply_c)
-            self._supply_c = wanted.supply_c
+        self.hold(wanted.supply_c)
         self._write(self._map["manual_pump_percent"], ratio_to_percent(wanted.pump_ratio))
         self._write(self._map["manual_fan_percent"], ratio_to_percent(wanted.valve_ratio))
         self._switch(manual=True)
         return ""
+
+    def hold(self, supply_c: float) -> None:
+        """What the CDU's own loop is to hold; it stays in its hands."""
+        if supply_c != self._supply_c:
+            self._supply_c = None
+            self._write(self._map["outlet_target_c"], supply_c)
+            self._supply_c = supply_c
 
     def hand_back(self) -> None:
         self._switch(manual=False)

@@ -27,6 +27,10 @@ class CduRedfishActuators:
         )
         return self._set_pumps(wanted.pump_ratio)
 
+    def hold(self, supply_c: float) -> None:
+        """What the CDU's own loop is to hold; it stays in its hands."""
+        self._set_supply(supply_c)
+
     def hand_back(self) -> None:
         """The CDU's own loop takes over."""
         self._patch("", {"Oem": {"Isotherm": {"ControlMode": "Local"}}})

@@ -1,13 +1,17 @@
 import math
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
+
+import msgspec
 
 from agent.inputs.lenient import number, text
 from agent.inputs.redfish import Collection
-from agent.transport import NoAnswerError, Transport, send_json
+from agent.transport import NoAnswerError, Transport, refusal, send_json
 from fleet.errors import DeviceError
 
 CONTROLS: Final = "/redfish/v1/Chassis/Sled/Controls"
+VALVES: Final = "/redfish/v1/Chassis/Sled/ThermalSubsystem/CoolantConnectors/1"
 RESET: Final = "/redfish/v1/Systems/Sled/Actions/ComputerSystem.Reset"
 _SUFFIX: Final = "_Power_Limit"
 
@@ -20,7 +24,7 @@ class _Limit:
 
 
 class SledPower:
-    """Power limits and the power switch of one sled, by its BMC."""
+    """Power limits, power switch and coolant valves of one sled, by its BMC."""
 
     def __init__(self, transport: Transport, *, chips: int, rated_w: float = 1000.0) -> None:
         self._transport = transport
@@ -56,6 +60,18 @@ class SledPower:
 
     def force_off(self) -> None:
         self._reset("ForceOff")
+
+    def set_valves(self, *, is_open: bool) -> bool:
+        """Both valves of the sled's coolant connector (Redfish `ValveState`); False where the sled
+        has none, DeviceError where they do not move.
+        """
+        body = msgspec.json.encode({"ValveState": "Open" if is_open else "Closed"})
+        status, answer = self._transport.request("PATCH", VALVES, body)
+        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+            return False
+        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            raise DeviceError(f"PATCH {VALVES}: {refusal(status, answer)}")
+        return True
 
     def _reset(self, kind: str) -> None:
         send_json(self._transport, "POST", RESET, {"ResetType": kind})

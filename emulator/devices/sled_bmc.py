@@ -24,7 +24,7 @@ from emulator.devices.redfish import (
     service_root,
     static,
 )
-from emulator.devices.redfish_rules import Nested, Number, Rule, Written
+from emulator.devices.redfish_rules import Nested, Number, OneOf, Rule, Written
 from emulator.devices.view import WorldView
 from emulator.faults.reach import check_answers
 from emulator.readings import SledReadings, SledRequests
@@ -34,6 +34,7 @@ from fleet.topology import Cooling
 CHASSIS: Final = f"{ROOT}/Chassis/Sled"
 SYSTEM: Final = f"{ROOT}/Systems/Sled"
 LEAK_DETECTION: Final = f"{CHASSIS}/ThermalSubsystem/LeakDetection"
+CONNECTORS: Final = f"{CHASSIS}/ThermalSubsystem/CoolantConnectors"
 
 _ROOT_LINKS: Final = {
     name: f"{ROOT}/{name}"
@@ -112,7 +113,8 @@ class SledBmc:
             Collection(f"{ROOT}/Chassis", "Chassis", "Chassis", [_chassis(sled_id, self._seat)]),
             Collection(f"{CHASSIS}/Sensors", "Sensor", "Sensors", sensors),
             Collection(f"{CHASSIS}/Controls", "Control", "Controls", controls),
-            _thermal_subsystem(),
+            _thermal_subsystem(self._cooling),
+            *self._connectors(),
             static(
                 LEAK_DETECTION,
                 "LeakDetection.v1_1_0",
@@ -159,6 +161,28 @@ class SledBmc:
 
         rules = {"SetPoint": Number(low=lowest_w, high=self._rated_w, unit="W")}
         return Resource(path=path, render=render, rules=rules, write=write)
+
+    def _connectors(self) -> tuple[Node, ...]:
+        """Where coolant comes in: its valves are shut to isolate a sled that leaks."""
+        if self._cooling is not Cooling.LIQUID:
+            return ()
+        path = f"{CONNECTORS}/1"
+        fixed = {
+            **identity(path, "CoolantConnector.v1_3_0", "Coolant connector"),
+            "CoolantConnectorType": "Pair",
+            "Status": ENABLED,
+        }
+
+        def render() -> bytes:
+            state = "Closed" if self._requests().isolated else "Open"
+            return msgspec.json.encode({**fixed, "ValveState": state})
+
+        def write(written: Written) -> None:
+            self._requests().isolated = written["ValveState"] == "Closed"
+
+        rules = {"ValveState": OneOf(allowed=("Open", "Closed"))}
+        connector = Resource(path=path, render=render, rules=rules, write=write)
+        return (Collection(CONNECTORS, "CoolantConnector", "Coolant connectors", [connector]),)
 
     def _leak_detector(self, place: int) -> Resource:
         return reacting_leak_detector(
@@ -220,12 +244,12 @@ def _chassis(sled_id: str, seat: NitroSeat) -> Resource:
     return Resource(path=CHASSIS, render=render)
 
 
-def _thermal_subsystem() -> Resource:
+def _thermal_subsystem(cooling: Cooling) -> Resource:
+    parts: dict[str, object] = {"Status": ENABLED, "LeakDetection": link(LEAK_DETECTION)}
+    if cooling is Cooling.LIQUID:
+        parts["CoolantConnectors"] = link(CONNECTORS)
     return static(
-        f"{CHASSIS}/ThermalSubsystem",
-        "ThermalSubsystem.v1_3_2",
-        "Thermal subsystem",
-        {"Status": ENABLED, "LeakDetection": link(LEAK_DETECTION)},
+        f"{CHASSIS}/ThermalSubsystem", "ThermalSubsystem.v1_3_2", "Thermal subsystem", parts
     )
 
 

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,43 @@ def test_one_pump_that_refuses_does_not_stop_the_others(tmp_path: Path) -> None:
     assert ack.outcome is Outcome.APPLIED
     assert ack.detail.startswith("pump 1: ")
     assert place.bmc.written[-1][1] == f"{CDU}/Pumps/2"
+
+
+def test_without_a_controller_the_set_point_holds_and_then_goes_to_a_safe_one(
+    tmp_path: Path,
+) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    warm = SetCooling(valve_ratio=0.5, pump_ratio=0.8, supply_c=42.0)
+    agent.execute(command(warm, place.clock, target=CDU_ID))
+    tick(place, agent, 6)
+    assert (agent.leased, place.bmc.mode) == (False, "Local")
+
+    def set_points() -> list[float]:
+        key = "SupplyTemperatureControlCelsius"
+        return [
+            body[key]["SetPoint"]
+            for _, _, body in place.bmc.written
+            if isinstance(body, dict) and key in body
+        ]
+
+    tick(place, agent, 290)
+    assert set_points() == [42.0]
+    tick(place, agent, 400)
+    moved = set_points()
+    assert moved[-1] == 36.0
+    assert moved == sorted(moved, reverse=True)
+    assert all(0.0 <= before - after <= 0.21 for before, after in pairwise(moved))
+    assert place.bmc.mode == "Local"
+
+
+def test_a_cooler_set_point_stays_and_the_dew_point_is_kept_off(tmp_path: Path) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    cool = SetCooling(valve_ratio=0.5, pump_ratio=0.8, supply_c=30.0)
+    agent.execute(command(cool, place.clock, target=CDU_ID))
+    tick(place, agent, 700)
+    assert not any(
+        "SupplyTemperatureControlCelsius" in str(body) and "30.0" not in str(body)
+        for _, _, body in place.bmc.written
+    )
