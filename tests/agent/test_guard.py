@@ -33,7 +33,7 @@ def run(
 ) -> tuple[GuardState, list[tuple[Act, ...]]]:
     """One reading a second."""
     state = state or guard.start(CHIPS, begin_s)
-    acts = []
+    acts: list[tuple[int, Act]] = []
     for second, readings in enumerate(rows, start=1):
         state, done = guard.step(SETTINGS, state, readings, begin_s + second)
         acts.append(done)
@@ -289,7 +289,7 @@ def test_a_sled_that_was_shed_while_its_flow_coasted_down_still_goes_off() -> No
     settings = GuardSettings()
     state = start(2, 0.0)
     flows = [6.0] * 10 + [4.1, 2.9, 2.0, 1.2] + [0.0] * 60
-    acts = []
+    acts: list[tuple[int, Act]] = []
     for second, flow_lpm in enumerate(flows, start=1):
         hot = 74.0 if flow_lpm == 6.0 else 78.0
         state, found = step(settings, state, told(flow_lpm=flow_lpm, junction_c=hot), second)
