@@ -5,12 +5,15 @@ by `controller.effects`, and only telemetry tells what came of them.
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from controller.anomaly.detector import Detector
 from controller.anomaly.finding import Severity
 from controller.cooling import loop as cooling
 from controller.cooling.control import CoolingEffect, LoopTrip, ManualOrder, TripReset
 from controller.cooling.loop import LoopControl
-from controller.cooling.settings import CoolingSettings
+from controller.cooling.relief import Relief
+from controller.cooling.settings import CoolingSettings, ReliefSettings
 from controller.enrolment.enrolment import Enrolment
 from controller.enrolment.findings import findings as enrolment_findings
 from controller.incidents import lifecycle
@@ -19,7 +22,8 @@ from controller.incidents.lifecycle import IncidentBook
 from controller.options import ControllerOptions
 from controller.placement import plan as placement
 from controller.placement import reconcile
-from controller.placement.job import Cordon, Job
+from controller.placement.job import Cordon, Job, Plan
+from controller.placement.settings import PlacementSettings
 from controller.placement.share import PlacementEffect, ShareAck
 from controller.state.snapshot import FleetSnapshot
 from controller.store.guards import GuardReset
@@ -46,6 +50,15 @@ class Desired:
     """By loop id: people's overrides; those that have run out count no more."""
     late_orders: tuple[str, ...] = ()
     """Loops of this controller whose override has run out since it was last looked at."""
+
+
+PlanInputs = tuple[
+    FleetSnapshot,
+    tuple[Job, ...],
+    Mapping[str, Cordon],
+    Mapping[str, str],
+    PlacementSettings,
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,10 +154,10 @@ def judge(
     detectors: Sequence[Detector],
     options: ControllerOptions,
     loops: Container[str],
-    places: bool,
+    placing: Mapping[str, LoopControl] | None,
 ) -> Judgement:
-    """Detect and group what is wrong in `loops`; place work in the whole fleet if this controller
-    `places`.
+    """Detect and group what is wrong in `loops`; place work in the whole fleet, by what the loops
+    `placing` ask for. None where another controller places.
     """
     # 1. What is wrong?
     seen = [finding for detector in detectors for finding in detector.observe(snapshot)]
@@ -161,7 +174,9 @@ def judge(
         settings=options.incidents,
     )
     judgement = Judgement(book=book, incident_effects=incident_effects, placement_effects=())
-    return _place(judgement, snapshot, desired, answers, options) if places else judgement
+    if placing is None:
+        return judgement
+    return _place(judgement, snapshot, desired, answers, options, placing)
 
 
 def _place(
@@ -170,6 +185,7 @@ def _place(
     desired: Desired,
     answers: Iterable[ShareAck],
     options: ControllerOptions,
+    controls: Mapping[str, LoopControl],
 ) -> Judgement:
     # 3. Where may work be?
     effects = judgement.incident_effects
@@ -177,10 +193,14 @@ def _place(
     known = judgement.book.incidents
     others = [one for one in desired.troubles if one.key not in known]
     troubled = sleds_in_trouble((*judgement.book.open, *others))
+    strained, spared = relief_of(controls, snapshot)
+    troubled |= {sled_id: words for sled_id, words in strained.items() if sled_id not in troubled}
     # 4. Where should it be?
     jobs = desired.jobs
     around = (snapshot, tuple(jobs.values()), cordons, troubled, options.placement)
     proposal = placement.plan(*around)
+    if spared:
+        proposal = _with_relief(proposal, spared, around)
     # 5. Does the plan hold?
     refused = placement.validate(proposal, *around)
     if refused:
@@ -195,6 +215,48 @@ def _place(
         settings=options.reconcile,
     )
     return replace(judgement, placement_effects=placement_effects, refused=refused)
+
+
+def relief_of(
+    controls: Mapping[str, LoopControl], snapshot: FleetSnapshot
+) -> tuple[dict[str, str], dict[str, Cordon]]:
+    """Sleds of loops that ask for relief get no work; from the hottest work is to be moved."""
+    strained: dict[str, str] = {}
+    spared: dict[str, Cordon] = {}
+    fleet_map = snapshot.fleet_map
+    for loop_id, control in controls.items():
+        if control.relief.level is Relief.NONE:
+            continue
+        words = f"the cooling of {loop_id} is at its limit"
+        rows = fleet_map.sleds_in_loop(fleet_map.loop(loop_id))
+        sled_ids = fleet_map.sled_ids[rows]
+        strained |= dict.fromkeys(sled_ids, words)
+        if control.relief.level is Relief.AVOID:
+            continue
+        chips = np.nan_to_num(snapshot.chip["junction_c"], nan=-np.inf)
+        hottest = np.maximum.reduceat(chips, fleet_map.first_chip_of_sled)[rows]
+        count = max(1, round(ReliefSettings().moved_share * len(sled_ids)))
+        for row in np.argsort(-hottest, kind="stable")[:count].tolist():
+            spared[sled_ids[row]] = Cordon(
+                sled_id=sled_ids[row],
+                reason=words,
+                since_unix_ns=snapshot.at_unix_ns,
+                incident_id=f"relief of {loop_id}",
+            )
+    return strained, spared
+
+
+def _with_relief(proposal: Plan, spared: Mapping[str, Cordon], around: PlanInputs) -> Plan:
+    """The same plan with work moved off strained sleds, as far as there is room elsewhere: a job
+    that would have to wait stays where it is, for a cap costs it less.
+    """
+    snapshot, jobs, cordons, troubled, settings = around
+    moved = {move.job_id for move in proposal.moves}
+    wished = placement.plan(snapshot, jobs, {**spared, **cordons}, troubled, settings)
+    if any(move.to is None and move.job_id not in moved for move in wished.moves):
+        kept = tuple(m for m in wished.moves if m.to is not None or m.job_id in moved)
+        return replace(wished, moves=kept)
+    return wished
 
 
 def with_new(

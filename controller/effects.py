@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from controller.cooling.control import ChangeMode, CoolingEffect, LatchTrip, LiftTrips, SendCooling
+from controller.cooling.control import (
+    CapLoop,
+    ChangeMode,
+    CoolingEffect,
+    LatchTrip,
+    LiftTrips,
+    SendCooling,
+)
 from controller.decide import Desired, Judgement, new_cordon
 from controller.incidents.incident import (
     Change,
@@ -29,7 +36,7 @@ from controller.store.incidents import IncidentEvent
 from controller.store.leadership import PLACEMENT, Leadership, shard_name
 from fleet.bus import Bus
 from fleet.clock import NS_PER_S, Clock
-from fleet.commands import Ack, Action, Command, ResetGuard, StartJob, encode
+from fleet.commands import Ack, Action, CapPower, Command, ResetGuard, StartJob, encode
 from fleet.events import Event, EventKind, encode_event
 from fleet.topics import COMMANDS, EVENTS, TELEMETRY
 from fleet.topology import FleetMap
@@ -69,6 +76,7 @@ class Effects:
         self._leadership = leadership
         self._options = options
         self._loop_of = loop_of_agents(fleet_map)
+        self._map = fleet_map
         self._cdu_ids = frozenset(fleet_map.cdu_ids)
         self._seq = 0
         self._unwritten: list[CoolingEffect] = []
@@ -83,9 +91,20 @@ class Effects:
         for effect in effects:
             if isinstance(effect, SendCooling):
                 self._command(effect.cdu_id, effect.action, effect.cause, self._options.command_s)
+            elif isinstance(effect, CapLoop):
+                self._cap(effect)
             else:
                 self._unwritten.append(effect)
         del self._unwritten[:-_KEPT_RECORDS]
+
+    def _cap(self, effect: CapLoop) -> None:
+        """To every sled of the loop, by whoever leads placement; others withhold it."""
+        rows = self._map.sleds_in_loop(self._map.loop(effect.loop_id))
+        action = CapPower(cap_ratio=effect.cap_ratio)
+        for sled_id in self._map.sled_ids[rows]:
+            good_for_s = self._options.job_command_s
+            self._command(sled_id, action, effect.cause, good_for_s, label="cap")
+        self._unwritten.append(effect)
 
     def commit(self, judgement: Judgement, desired: Desired) -> int:
         """Write everything in one transaction, then tell; how many notifications were put in the
@@ -161,6 +180,10 @@ class Effects:
                 self._audit(tx, "mode", effect.loop_id, words, effect.cause)
                 detail = {"mode": effect.mode.value, "reason": effect.reason}
                 return [_fact(EventKind.LOOP_MODE_CHANGED, effect.loop_id, effect.cause, detail)]
+            case CapLoop():
+                words = f"chips capped to {effect.cap_ratio:.0%}"
+                self._audit(tx, "cap_power", effect.loop_id, words, effect.cause)
+                return []
             case SendCooling():
                 return []
 

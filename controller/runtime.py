@@ -359,7 +359,7 @@ class ControllerRuntime:
             detectors=self._detectors,
             options=self._options,
             loops=settled,
-            places=self._placing is not None,
+            placing=None if self._placing is None else self._shards.controls,
         )
         if judgement.refused:
             self.counts["plans_refused"] += 1

@@ -96,7 +96,8 @@ class HallCooling:
 
     def isolate(self, sleds: BoolArray) -> None:
         """Set the isolation valves [sleds] that are shut; air-cooled hosts have none."""
-        self.coolant.isolate(sleds[self._of[Cooling.LIQUID].sleds])
+        if self.coolant is not None:
+            self.coolant.isolate(sleds[self._of[Cooling.LIQUID].sleds])
 
     def step(
         self,

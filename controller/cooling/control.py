@@ -123,4 +123,13 @@ class LiftTrips:
     cause: str
 
 
-CoolingEffect = SendCooling | ChangeMode | LatchTrip | LiftTrips
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapLoop:
+    """Every chip of a loop is to draw no more than this share of its rated power; 1 lifts it."""
+
+    loop_id: str
+    cap_ratio: float
+    cause: str
+
+
+CoolingEffect = SendCooling | ChangeMode | LatchTrip | LiftTrips | CapLoop

@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from controller.cooling import estimate, policy, shell, supervise
+from controller.cooling import estimate, policy, relief, shell, supervise
 from controller.cooling.control import (
+    CapLoop,
     ChangeMode,
     CoolingEffect,
     LatchTrip,
@@ -20,6 +21,7 @@ from controller.cooling.control import (
 )
 from controller.cooling.estimate import EstimateState, LoopInputs, LoopReadings
 from controller.cooling.policy import PolicyState
+from controller.cooling.relief import ReliefState
 from controller.cooling.settings import CoolingSettings
 from controller.cooling.shell import ShellInputs
 from controller.cooling.supervise import Verdict
@@ -51,6 +53,7 @@ class LoopControl:
     """Speed that the pumps must have reached by now, from where they were taken over."""
     dew_point_c: float = math.nan
     """Last believed dew point: hall air changes slowly."""
+    relief: ReliefState = field(default_factory=ReliefState)
     readings: LoopReadings | None = None
     """Of the last cycle: what a decision or a prediction was based on."""
 
@@ -119,7 +122,26 @@ def advance(
         order = None
     watched, trip_effects = _watch(seen, inputs, mine, cause, settings)
     steered, mode_effects = _steer(watched, inputs, order, cause, settings)
-    return steered, (*trip_effects, *mode_effects, *repeat(steered, cause))
+    helped, caps = _relieve(steered, inputs, cause, settings)
+    return helped, (*trip_effects, *mode_effects, *repeat(helped, cause), *caps)
+
+
+def _relieve(
+    control: LoopControl, inputs: LoopInputs, cause: str, settings: CoolingSettings
+) -> tuple[LoopControl, tuple[CoolingEffect, ...]]:
+    """What is asked of placement, and the caps where that has not helped."""
+    after = relief.step(
+        settings.relief,
+        control.relief,
+        junction_c=inputs.junction_c,
+        valve_ratio=inputs.valve_ratio,
+        pump_ratio=inputs.pump_ratio,
+        dt_s=min(inputs.dt_s, settings.shell.longest_step_s),
+    )
+    caps: tuple[CoolingEffect, ...] = ()
+    if relief.due(settings.relief, control.relief, after):
+        caps = (CapLoop(loop_id=control.loop_id, cap_ratio=after.cap_ratio, cause=cause),)
+    return replace(control, relief=after), caps
 
 
 def repeat(control: LoopControl, cause: str) -> tuple[CoolingEffect, ...]:

@@ -130,6 +130,33 @@ class ShellSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReliefSettings:
+    """When a loop asks placement for relief, and when it caps power. Estimates."""
+
+    full_ratio: float = 0.97
+    """Valve and pumps from here on have nothing left to give."""
+    strained_c: float = 83.0
+    """Worst branches; the soft limit is 85 °C."""
+    urgent_c: float = 88.0
+    """Throttling starts at 90 °C: from here on nobody waits for placement."""
+    calm_c: float = 79.0
+    avoid_after_s: float = 5.0
+    move_after_s: float = 20.0
+    cap_after_s: float = 80.0
+    """A moved job has stopped and started elsewhere within a minute."""
+    step_s: float = 10.0
+    """Chips answer in seconds, the coolant in ten."""
+    down_ratio: float = 0.1
+    least_cap_ratio: float = 0.3
+    calm_after_s: float = 60.0
+    up_after_s: float = 30.0
+    up_ratio: float = 0.05
+    repeat_s: float = 30.0
+    moved_share: float = 0.25
+    """Share of the loop's sleds, hottest first, from which work is moved at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CoolingSettings:
     """Settings of one loop's control."""
 
@@ -142,6 +169,7 @@ class CoolingSettings:
     interlock: InterlockLimits = field(
         default_factory=lambda: InterlockLimits(flow_persist_s=3.0, junction_persist_s=2.0)
     )
+    relief: ReliefSettings = field(default_factory=ReliefSettings)
     failsafe_hold_s: float = 10.0
     """Estimate: a failsafe lasts at least this long, so that a sensor at its limit does not
     make the mode flap."""

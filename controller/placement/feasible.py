@@ -83,7 +83,10 @@ def _cool(grounds: Grounds, settings: PlacementSettings) -> BoolArray:
 
 SLED_CHECKS: Final[tuple[SledCheck, ...]] = (
     SledCheck(words="that are cordoned", passes=lambda g, _: ~g.cordoned),
-    SledCheck(words="with an open critical incident", passes=lambda g, _: ~g.troubled),
+    SledCheck(
+        words="with an open critical incident, or cooling at its limit",
+        passes=lambda g, _: ~g.troubled,
+    ),
     SledCheck(words="without fresh telemetry", passes=lambda g, _: g.health.fresh),
     SledCheck(words="without power", passes=lambda g, _: g.health.powered),
     SledCheck(words="whose guard has acted", passes=lambda g, _: g.health.guard_clear),

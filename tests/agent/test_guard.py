@@ -33,7 +33,7 @@ def run(
 ) -> tuple[GuardState, list[tuple[Act, ...]]]:
     """One reading a second."""
     state = state or guard.start(CHIPS, begin_s)
-    acts: list[tuple[int, Act]] = []
+    acts = []
     for second, readings in enumerate(rows, start=1):
         state, done = guard.step(SETTINGS, state, readings, begin_s + second)
         acts.append(done)

@@ -82,8 +82,9 @@ class Alone:
         for second in range(1, seconds + 1):
             self.clock.advance(1.0)
             self.world.step(1.0)
-            for agent in (*self.sleds, self.cdu):
+            for agent in self.sleds:
                 agent.tick()
+            self.cdu.tick()
             hottest_c = max(hottest_c, float(self.world.loops.column("junction_c").max()))
             look(second)
         return hottest_c
