@@ -143,7 +143,7 @@ def test_cordons_incidents_and_silence_keep_work_away() -> None:
     [best, *_] = made.reasons["whole"][1:]
     assert best == (
         "h1/us01 has 132 free (4 on sleds that are cordoned, 4 on sleds with an open critical "
-        "incident, 4 on sleds without fresh telemetry)"
+        "incident, or cooling at its limit, 4 on sleds without fresh telemetry)"
     )
 
 
