@@ -90,6 +90,13 @@ class _How:
     ecc: Annotated[EccSemantics, typer.Option(help="What ECC counts of neuron-monitor mean.")] = (
         EccSemantics.AUTO
     )
+    sync_s: Annotated[
+        float,
+        typer.Option(help="Seconds between syncs of the spool: a power cut takes no more."),
+    ] = 1.0
+    catch_up_ratio: Annotated[
+        float, typer.Option(help="Messages of a backlog that are sent for each new one.")
+    ] = 9.0
     once: Annotated[
         bool, typer.Option("--once", help="Print one collected frame as JSON and end; no bus.")
     ] = False
@@ -107,6 +114,8 @@ def agent(where: _Where, how: _How) -> None:
                 period_s=how.period,
                 ecc_semantics=how.ecc,
                 readers=4 if where.devices else 1,
+                sync_s=how.sync_s,
+                catch_up_ratio=how.catch_up_ratio,
             )
             options.validate()
             if how.once:

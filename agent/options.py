@@ -77,12 +77,12 @@ class AgentOptions:
             raise ConfigurationError(f"readers {self.readers} is below 1")
         if self.rated_w <= 0:
             raise ConfigurationError(f"rated_w {self.rated_w} is not above 0")
-        if self.sync_s < 0:
-            raise ConfigurationError(f"sync_s {self.sync_s} is below 0")
+        if not 0 <= self.sync_s <= 3600:
+            raise ConfigurationError(f"sync_s {self.sync_s} is not in 0..3600")
         if not self.identity_s > 0:
             raise ConfigurationError(f"identity_s {self.identity_s} is not above 0")
-        if self.catch_up_ratio <= 0:
-            raise ConfigurationError(f"catch_up_ratio {self.catch_up_ratio} is not above 0")
+        if not 0 < self.catch_up_ratio <= 1000:
+            raise ConfigurationError(f"catch_up_ratio {self.catch_up_ratio} is not in 0..1000")
         if not 1000 <= self.max_message_bytes <= MAX_MESSAGE_BYTES // 2:
             raise ConfigurationError(
                 f"max_message_bytes {self.max_message_bytes} is not in "

@@ -1,4 +1,4 @@
-"""Any message of the bus as JSON, for a person."""
+"""Any message of the bus, block of history or exported file as JSON or Arrow, for a person."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -23,7 +23,17 @@ from fleet.frame import (
     sled_schema,
     stat_schema,
 )
+from isotherm.cli.decode_history import (
+    block_document,
+    block_table,
+    export_document,
+    export_table,
+    is_export,
+    looks_like_block,
+)
 
+ROWS_SHOWN: Final = 100
+"""Of an exported file."""
 _NOT_THIS: Final = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)
 
 
@@ -35,8 +45,14 @@ def built_in_schemas() -> dict[str, Schema]:
     return {schema.id: schema for schema in schemas}
 
 
-def decode(data: bytes, schemas: Mapping[str, Schema]) -> dict[str, Any]:
+def decode(
+    data: bytes, schemas: Mapping[str, Schema], *, rows_shown: int = ROWS_SHOWN
+) -> dict[str, Any]:
     """Raises MalformedMessageError when the bytes are of no known kind."""
+    if is_export(data):
+        return export_document(data, rows_shown)
+    if looks_like_block(data):
+        return block_document(data)
     if data.startswith(MAGIC):
         message = decode_message(data)
         return {
@@ -78,7 +94,7 @@ def _schema(data: bytes) -> dict[str, Any]:
     except MalformedMessageError:
         raise MalformedMessageError(
             f"{len(data)} bytes that are neither telemetry, command, acknowledgement, event, "
-            "live view, dead letter nor schema"
+            "live view, dead letter, schema, block of history nor exported file"
         ) from None
     return {"kind": "schema", "id": schema_id(data), "schema": msgspec.to_builtins(schema)}
 
@@ -123,9 +139,50 @@ def _floats(block: np.ndarray[Any, np.dtype[np.float32]]) -> list[list[float | N
     ]
 
 
+def arrow_table(messages: Sequence[bytes], schemas: Mapping[str, Schema]) -> Any:
+    """A pyarrow table of messages of one kind: telemetry and blocks of history a row a value, an
+    exported file as it is, anything else a row a message. MalformedMessageError when they are of
+    several kinds, or of none.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    if all(data.startswith(MAGIC) for data in messages):
+        return telemetry_table(messages, schemas)
+    if all(looks_like_block(data) for data in messages):
+        return pa.concat_tables([block_table(data, number) for number, data in enumerate(messages)])
+    if len(messages) == 1 and is_export(messages[0]):
+        return export_table(messages[0])
+    rows = [decode(data, schemas) for data in messages]
+    kinds = sorted({row["kind"] for row in rows})
+    if len(kinds) > 1:
+        raise MalformedMessageError(
+            f"messages of several kinds ({', '.join(kinds)}): one Arrow file holds one"
+        )
+    try:
+        return pa.Table.from_pylist([_row(row) for row in rows])
+    except pa.ArrowException as error:
+        raise MalformedMessageError(f"{kinds[0]}: these do not fit one table: {error}") from error
+
+
+def _row(document: dict[str, Any]) -> dict[str, Any]:
+    """The message's own fields, beside each other; what is nested in them as JSON."""
+    kind = document["kind"]
+    fields = {key: value for key, value in document.items() if key not in {"kind", kind}}
+    fields |= document.get(kind, {})
+    return {
+        "kind": kind,
+        **{
+            key: msgspec.json.encode(value).decode()
+            if isinstance(value, dict | list | tuple)
+            else value
+            for key, value in fields.items()
+        },
+    }
+
+
 def telemetry_table(messages: Sequence[bytes], schemas: Mapping[str, Schema]) -> Any:
     """A pyarrow table, one row a tick and value: loop, agent, epoch, seq, at_unix_ns, metric,
-    part, value (float32) or count (u64), null where nothing was read.
+    part, value (float32) or exact (u64), null where nothing was read.
 
     MalformedMessageError where a message is no telemetry; columns without a schema document are
     named by their place.
@@ -160,7 +217,7 @@ def _ticks(loop: str, frame: Frame, schema: Schema | None) -> dict[str, Any]:
         "metric": [column.metric for column in names] * frame.ticks,
         "part": np.tile([column.part for column in names], frame.ticks),
         "value": _nullable(values.reshape(-1), np.isnan(values.reshape(-1))),
-        "count": _nullable(counts.reshape(-1), counts.reshape(-1) == MISSING_COUNT),
+        "exact": _nullable(counts.reshape(-1), counts.reshape(-1) == MISSING_COUNT),
     }
 
 

@@ -14,7 +14,7 @@ from fleet.errors import ConfigurationError, MalformedMessageError
 from fleet.frame import Schema, decode_schema, schema_id
 from fleet.kafka_options import read_kafka_options
 from fleet.topics import SCHEMAS, TOPICS
-from isotherm.cli.decode import built_in_schemas, decode, telemetry_table
+from isotherm.cli.decode import ROWS_SHOWN, arrow_table, built_in_schemas, decode
 from isotherm.cli.output import show_json, terminal
 
 console = terminal()
@@ -32,11 +32,11 @@ def decode_command(
     ] = "telemetry",
     count: Annotated[int, typer.Option(min=1, help="How many messages to read.")] = 1,
     arrow: Annotated[
-        Path | None, typer.Option(help="Write telemetry there as an Arrow file instead.")
+        Path | None, typer.Option(help="Write all of it there as an Arrow file instead.")
     ] = None,
 ) -> None:
     """Print a message as JSON: telemetry, command, acknowledgement, event, schema, live view or
-    dead letter; or write telemetry as Arrow.
+    dead letter, or a block of history or an exported file; or write any of them as Arrow.
     """
     schemas = built_in_schemas()
     for path in schema or []:
@@ -49,7 +49,7 @@ def decode_command(
         write_arrow(arrow, list(messages), schemas)
         return
     for value in messages:
-        show_json(console, decode(value, schemas))
+        show_json(console, decode(value, schemas, rows_shown=max(count, ROWS_SHOWN)))
 
 
 def write_arrow(path: Path, messages: Sequence[bytes], schemas: Mapping[str, Schema]) -> None:
@@ -57,7 +57,7 @@ def write_arrow(path: Path, messages: Sequence[bytes], schemas: Mapping[str, Sch
     # Heavy, and wanted by few.
     from pyarrow import feather  # noqa: PLC0415
 
-    table = telemetry_table(messages, schemas)
+    table = arrow_table(messages, schemas)
     try:
         feather.write_feather(table, str(path), compression="lz4")
     except OSError as error:

@@ -64,6 +64,9 @@ def test_once_prints_a_frame_and_writes_nothing(tmp_path: Path) -> None:
         (["--once", "--sled", SLED, "--redfish", "http://h/"], "needs --loop"),
         (["--once", "--devices", "http://127.0.0.1:9"], "device list of"),
         (["--once", "--period", "0"], "period_s 0.0 is not in"),
+        (["--once", "--sync-s", "-1"], "sync_s -1.0 is not in 0..3600"),
+        (["--once", "--sync-s", "nan"], "sync_s nan is not in"),
+        (["--once", "--catch-up-ratio", "0"], "catch_up_ratio 0.0 is not in"),
     ],
 )
 def test_wrong_flags_are_one_line_and_code_2(tmp_path: Path, flags: list[str], words: str) -> None:
