@@ -5,12 +5,12 @@ from http import HTTPStatus
 from typing import Annotated, Final
 
 import numpy as np
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime
 
 from api.desk import AtDesk, Desk
 from api.problems import RefusedRequestError
-from api.schemas.history import HistoryOut, HistorySeriesOut, MomentOut, column, unix_s
+from api.schemas.history import HistoryOut, HistorySeriesOut, MomentOut, column, unix_s, written
 from api.schemas.values import when, when_or_none
 from controller.history.levels import LEVELS, RAW_STEP_S, Level, choose, level_of
 from controller.history.places import Selection
@@ -77,7 +77,7 @@ def between(
 Span = Annotated[Between, Depends(between)]
 
 
-@router.get("", summary="What was measured at a place")
+@router.get("", summary="What was measured at a place", response_model=HistoryOut)
 def history(
     desk: AtDesk,
     span: Span,
@@ -93,7 +93,7 @@ def history(
     stat: Annotated[
         list[Stat] | None, Query(description="Of the ticks of a step; min, mean, max by itself.")
     ] = None,
-) -> HistoryOut:
+) -> Response:
     """The finest step that needs at most `max_points`, or the one asked for."""
     stats = tuple(dict.fromkeys(stat or (Stat.MIN, Stat.MEAN, Stat.MAX)))
     selections = [_select(desk, place, name) for name in dict.fromkeys(metric)]
@@ -107,7 +107,7 @@ def history(
             for one in _series(desk, reader, selection, level, span, stats)
         ]
         complete = _complete_until(desk, tx, place)
-    return HistoryOut(
+    answer = HistoryOut.model_construct(
         place=place,
         from_=when(span.from_unix_ns),
         until=when(span.until_unix_ns),
@@ -115,9 +115,10 @@ def history(
         complete_until=when_or_none(complete),
         series=series,
     )
+    return written(answer)
 
 
-@router.get("/moment", summary="One metric of everything at one time")
+@router.get("/moment", summary="One metric of everything at one time", response_model=MomentOut)
 def moment(
     desk: AtDesk,
     metric: MetricName,
@@ -126,7 +127,7 @@ def moment(
         str | None,
         Query(min_length=1, max_length=200, pattern=PLACE, description="The fleet when not given."),
     ] = None,
-) -> MomentOut:
+) -> Response:
     """The newest tick at that time; once ticks are no longer kept, the mean of the step."""
     whole = desk.history.whole_fleet
     selection = whole(metric) if place is None else _select(desk, place, metric)
@@ -140,13 +141,14 @@ def moment(
         rows = desk.history.rows(selection, share)
         picked = np.zeros(0) if found is None else found[rows_of(share, len(found))]
         columns.append(picked if len(picked) == rows else np.full(rows, np.nan))
-    return MomentOut(
+    answer = MomentOut.model_construct(
         metric=metric,
         place=selection.place,
         at=at,
         step_s=_step_s(level),
         values=column(np.concatenate(columns)),
     )
+    return written(answer)
 
 
 def _moment(
@@ -177,13 +179,14 @@ def _series(
         both = reader.together(selection, level, **times)
         values = {key: column(found) for key, found in both.values.items()}
         at = unix_s(both.at_unix_ns)
-        return [HistorySeriesOut(id=selection.place, metric=name, at_unix_s=at, values=values)]
+        one = {"id": selection.place, "metric": name, "at_unix_s": at, "values": values}
+        return [HistorySeriesOut.model_construct(**one)]
     if level is None:
         found = reader.ticks(selection, **times)
     else:
         found = reader.steps(selection, level, stats, **times)
     return [
-        HistorySeriesOut(
+        HistorySeriesOut.model_construct(
             id=desk.history.row_id(selection, one.share, one.row),
             metric=name,
             at_unix_s=unix_s(one.at_unix_ns),
