@@ -179,8 +179,11 @@ def _series(
         both = reader.together(selection, level, **times)
         values = {key: column(found) for key, found in both.values.items()}
         at = unix_s(both.at_unix_ns)
-        one = {"id": selection.place, "metric": name, "at_unix_s": at, "values": values}
-        return [HistorySeriesOut.model_construct(**one)]
+        return [
+            HistorySeriesOut.model_construct(
+                id=selection.place, metric=name, at_unix_s=at, values=values
+            )
+        ]
     if level is None:
         found = reader.ticks(selection, **times)
     else:

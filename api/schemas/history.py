@@ -61,13 +61,13 @@ def column(values: NDArray[Any]) -> Numbers:
 
 
 def seven_digits(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """What a float32 holds, as `api.schemas.values.number`, of many at once. Numbers so small that
-    no metric has them keep all their digits.
+    """What a float32 holds, as `api.schemas.values.number`, of many at once. Numbers so small
+    or so large that no metric has them keep all their digits.
     """
     found = values.astype(np.float64)
     with np.errstate(divide="ignore"):
         places = 6 - np.floor(np.log10(np.abs(found)))
-    rounds = np.isfinite(places) & (places <= _MOST_PLACES)
+    rounds = np.abs(places) <= _MOST_PLACES
     places = np.where(rounds, places, 0)
     # Powers of ten up to here are exact, so that the last division gives the nearest number.
     up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)

@@ -99,10 +99,9 @@ def decode_gauge(data: bytes, rows: slice = _ALL) -> FloatBlock:
             values = np.repeat(steady[:, None], shape[1], axis=1)
         case Form.BITS:
             bits = _unshuffled(payload, shape, 4, rows)
-            values = np.bitwise_xor.accumulate(bits, axis=1).astype(np.uint32).view(np.float32)
+            values = np.bitwise_xor.accumulate(bits, axis=1).view(np.float32)
         case Form.GRID:
-            steps = np.cumsum(_unzigzag(_unshuffled(payload, shape, width, rows)), axis=1)
-            values = _on_grid(steps, grid)
+            values = _on_grid(_summed(_unshuffled(payload, shape, width, rows)), grid)
         case _:
             raise MalformedMessageError(f"history block: form {form} holds no gauge")
     if mask is not None:
@@ -133,8 +132,7 @@ def decode_count(data: bytes, rows: slice = _ALL) -> CountBlock:
     if form is Form.STEADY and width == 8:
         values = np.repeat(np.frombuffer(payload, np.uint64)[rows, None], shape[1], axis=1)
     elif form is Form.COUNT:
-        steps = np.cumsum(_unzigzag(_unshuffled(payload, shape, width, rows)), axis=1)
-        values = steps.view(np.uint64)
+        values = _summed(_unshuffled(payload, shape, width, rows)).view(np.uint64)
     else:
         raise MalformedMessageError(f"history block: form {form} holds no counter")
     return values if mask is None else np.where(mask[rows], np.uint64(MISSING_COUNT), values)
@@ -190,9 +188,12 @@ def _zigzag(steps: Steps) -> NDArray[Any]:
     return ((steps << 1) ^ (steps >> 8 * size - 1)).view(f"u{size}")
 
 
-def _unzigzag(folded: CountBlock) -> IntBlock:
-    half = (folded >> np.uint64(1)).view(np.int64)
-    return half ^ -(folded & np.uint64(1)).view(np.int64)
+def _summed(folded: NDArray[Any]) -> IntBlock:
+    """Steps of rows from their folded differences, which are as narrow as they were kept."""
+    half = (folded >> 1).view(f"i{folded.dtype.itemsize}")
+    odd = (folded & 1).view(half.dtype)
+    steps: IntBlock = np.cumsum(half ^ -odd, axis=1, dtype=np.int64)
+    return steps
 
 
 # --- bytes ---------------------------------------------------------------------------------------
@@ -209,10 +210,12 @@ def _shuffled(values: NDArray[Any], width: int) -> bytes:
     return b"".join((values >> 8 * plane).astype(np.uint8).tobytes() for plane in range(width))
 
 
-def _unshuffled(payload: bytes, shape: tuple[int, int], width: int, rows: slice) -> CountBlock:
+def _unshuffled(payload: bytes, shape: tuple[int, int], width: int, rows: slice) -> NDArray[Any]:
     planes = np.frombuffer(payload, np.uint8).reshape(width, *shape)[:, rows]
-    small = np.ascontiguousarray(planes.transpose(1, 2, 0)).view(f"<u{width}")
-    return small[:, :, 0].astype(np.uint64)
+    values: NDArray[Any] = planes[0]
+    if width > 1:
+        values = np.ascontiguousarray(planes.transpose(1, 2, 0)).view(f"<u{width}")[:, :, 0]
+    return values
 
 
 def _filled(values: NDArray[Any], absent: Mask) -> NDArray[Any]:

@@ -1,9 +1,16 @@
+import json
+import math
 from collections.abc import Sequence
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from api.schemas.history import seven_digits
+from api.schemas.values import number
 from fleet.clock import NS_PER_S
 from tests.api.builders import Running
 from tests.controller.history.kept import T0_NS, keep, noise, times
@@ -93,3 +100,21 @@ def test_nothing_kept_is_an_empty_answer(quiet_http: httpx.Client) -> None:
     moment = quiet_http.get("/api/v1/history/moment", params={"metric": "hbm_c", "at": T0_S}).json()
     assert set(moment["values"]) == {None}
     assert np.shape(moment["values"]) == (288,)
+
+
+@given(
+    st.lists(
+        st.floats(width=32).filter(
+            lambda x: not 0 < abs(x) < 1e-15 and not 1e27 < abs(x) < math.inf
+        ),
+        min_size=1,
+    )
+)
+def test_many_numbers_are_rounded_as_one_is(values: list[float]) -> None:
+    found = seven_digits(np.array(values, np.float32))
+    written = json.loads(msgspec.json.encode(found.tolist()))
+    for value, rounded in zip(values, written, strict=True):
+        assert rounded == number(rounded)  # seven digits, or null
+        assert (rounded is None) is (number(value) is None)
+        if rounded is not None:
+            assert abs(rounded - value) <= 5.001e-7 * abs(value)
