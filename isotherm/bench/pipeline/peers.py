@@ -19,7 +19,13 @@ from fleet.frame import sled_schema
 from fleet.remote_write import HEADERS, encode_labels, encode_request, encode_series
 from isotherm.bench.pipeline.recorded import Recorded
 from isotherm.servers.components import MissingComponentError
-from isotherm.servers.processes import dies_with_parent, end, free_ports, wait_until
+from isotherm.servers.processes import (
+    StartError,
+    dies_with_parent,
+    end,
+    free_ports,
+    wait_until,
+)
 from isotherm.servers.prometheus import prometheus_command
 
 SERIES_PER_REQUEST: Final = 10_000
@@ -37,18 +43,21 @@ def _victoriametrics(binary: str, folder: Path, port: int) -> list[str]:
     ]
 
 
-PEERS: Final[Mapping[str, tuple[str, Command]]] = {
-    "victoriametrics": ("victoria-metrics", _victoriametrics),
-    "prometheus": ("prometheus", prometheus_command),
+PEERS: Final[Mapping[str, tuple[str, Command, str]]] = {
+    "victoriametrics": ("victoria-metrics", _victoriametrics, "vm_rows_inserted_total"),
+    "prometheus": ("prometheus", prometheus_command, "prometheus_tsdb_head_samples_appended_total"),
 }
-"""Name -> program, and its command line."""
+"""Name -> program, its command line, and where it counts the samples that it took."""
+_IGNORED: Final = "vm_rows_ignored_total"
+"""What VictoriaMetrics took, and did not keep: samples older than its retention, among others."""
 
 
 def measure_peer(name: str, recorded: Recorded, *, ticks: int) -> float:
     """Samples that one core of the server takes a second, the first registration of the series
-    left out. Raises MissingComponentError where it is not installed.
+    left out. Raises MissingComponentError where it is not installed, StartError when it did not
+    keep all that it was sent.
     """
-    program, command = PEERS[name]
+    program, command, counter = PEERS[name]
     binary = shutil.which(program)
     if binary is None:
         raise MissingComponentError(program, "not on PATH")
@@ -73,6 +82,7 @@ def measure_peer(name: str, recorded: Recorded, *, ticks: int) -> float:
             _send(address, requests[a_tick:])
             _settle(process.pid)
             used_s = _cpu_s(process.pid) - used_s
+            _check_kept(address, counter, (ticks + 1) * _series_count(recorded))
         finally:
             end(process)
     return ticks * _series_count(recorded) / used_s
@@ -94,6 +104,20 @@ def _send(address: str, requests: Sequence[bytes]) -> None:
     with httpx.Client(base_url=address, timeout=60.0, trust_env=False) as client:
         for body in requests:
             client.post("/api/v1/write", content=body, headers=HEADERS).raise_for_status()
+
+
+def _check_kept(address: str, counter: str, sent: int) -> None:
+    """Samples that a server throws away cost it next to nothing."""
+    told = httpx.get(f"{address}/metrics", timeout=10.0, trust_env=False).text
+    kept = _sum(told, counter) - _sum(told, _IGNORED)
+    if kept < sent:
+        raise StartError(f"{address} kept {kept:.0f} of {sent} samples")
+
+
+def _sum(exposition: str, metric: str) -> float:
+    """Of all series of a metric in the Prometheus text format."""
+    lines = (line for line in exposition.splitlines() if line.startswith(metric))
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 def _settle(process_id: int) -> None:
@@ -121,14 +145,15 @@ def _series_count(recorded: Recorded) -> int:
 def _requests(recorded: Recorded, ticks: int) -> Iterator[bytes]:
     """Snappy-compressed WriteRequests of 10,000 series with one sample each, tick by tick."""
     labels = list(_labels(recorded))
-    now_ms = int(recorded.slabs[-1].t0_unix_ns[0]) // 1_000_000
+    # The emulated world's own time may be longer ago than a server keeps anything.
+    first_ms = SystemClock().unix_ns() // 1_000_000 - 1000 * ticks
     for tick in range(ticks):
         slab = recorded.slabs[tick % len(recorded.slabs)]
         values = [
             *slab.values[:, 0].astype(float).ravel().tolist(),
             *slab.counters[:, 0].astype(float).ravel().tolist(),
         ] * LOOPS
-        at_unix_ms = now_ms + 1000 * tick
+        at_unix_ms = first_ms + 1000 * tick
         for first in range(0, len(labels), SERIES_PER_REQUEST):
             chunk = slice(first, first + SERIES_PER_REQUEST)
             yield encode_request(
