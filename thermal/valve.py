@@ -7,8 +7,8 @@ import numpy as np
 
 from thermal.arrays import BoolArray, FloatArray
 
-# Below this position the plug seats: the coefficient runs straight to zero.
-_SEAT_RATIO = 0.05
+SEAT_RATIO = 0.05
+"""Below this position the plug seats: the coefficient runs straight to zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +50,10 @@ def next_position(
 def coefficient_ratio(settings: ValveSettings, position_ratio: FloatArray) -> FloatArray:
     """Flow coefficient over that of the open valve; zero only when shut."""
     position = np.clip(position_ratio, 0.0, 1.0)
-    seat = settings.rangeability ** (_SEAT_RATIO - 1.0)
+    seat = settings.rangeability ** (SEAT_RATIO - 1.0)
     ratio: FloatArray = np.where(
-        position < _SEAT_RATIO,
-        position / _SEAT_RATIO * seat,
+        position < SEAT_RATIO,
+        position / SEAT_RATIO * seat,
         settings.rangeability ** (position - 1.0),
     )
     return ratio
@@ -75,7 +75,7 @@ def position_for_flow(settings: ValveSettings, wanted_ratio: float) -> float:
         return 1.0
     authority = settings.authority_ratio
     coefficient = wanted_ratio * math.sqrt(authority / (1.0 - (1.0 - authority) * wanted_ratio**2))
-    seat = float(settings.rangeability ** (_SEAT_RATIO - 1.0))
+    seat = float(settings.rangeability ** (SEAT_RATIO - 1.0))
     if coefficient < seat:
-        return _SEAT_RATIO * coefficient / seat
+        return SEAT_RATIO * coefficient / seat
     return 1.0 + math.log(coefficient) / math.log(settings.rangeability)

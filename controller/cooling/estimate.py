@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,15 @@ _LEAK = LEAK_STATES.index(LeakState.CRITICAL)
 _ON = STATES["power_state"].index("On")
 _W_PER_K_PER_LPM = 1.0 / model.flow_for_heat_lpm(1.0, 1.0)
 _USUAL_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatChange:
+    """Heat that placement or the serving queue has announced."""
+
+    in_s: float
+    heat_w: float
+    """Into the coolant, more (or less) than now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +57,9 @@ class LoopReadings:
     """Median over the sleds."""
     sleds_flow_lpm: float = math.nan
     """Sum of the sleds' own meters; those not heard count as the mean of the others."""
+    pumps_running: int = 0
+    """Pumps that turn as fast as the fastest, or nearly."""
+    announced: tuple[HeatChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +70,8 @@ class EstimateState:
     supply: SupplyVote = field(default_factory=SupplyVote)
     flow: FlowVote = field(default_factory=FlowVote)
     unbalanced_since_s: float | None = None
+    pumps_running: int = 0
+    """Most that were seen to run together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +101,9 @@ class LoopInputs:
     alone: bool
     """Nothing else confirms the supply temperature."""
     faults: tuple[SensorFault, ...]
+    age_s: float = 0.0
+    """Of the CDU's telemetry."""
+    announced: tuple[HeatChange, ...] = ()
 
 
 def read_loop(snapshot: FleetSnapshot, loop: int, settings: EstimateSettings) -> LoopReadings:
@@ -108,8 +126,17 @@ def read_loop(snapshot: FleetSnapshot, loop: int, settings: EstimateSettings) ->
         chip_power_w=_quantile(snapshot.chip["power_w"][chips][chip_on], settings.robust_share),
         junction_c=_quantile(snapshot.chip["junction_c"][chips][chip_on], settings.robust_share),
         inlet_c=_quantile(snapshot.sled["inlet_c"][sleds][on], 0.5),
+        pumps_running=running(snapshot.pump["pump_speed_ratio"][loop], settings),
         sleds_flow_lpm=_sum_of_all(snapshot.sled["coolant_flow_lpm"][sleds][fresh], len(fresh)),
     )
+
+
+def running(speed_ratio: NDArray[np.floating[Any]], settings: EstimateSettings) -> int:
+    """How many of a loop's pumps turn with the fastest; a stopped one falls behind in a second."""
+    known = speed_ratio[np.isfinite(speed_ratio)]
+    if not len(known) or not known.max() > 0.0:
+        return 0
+    return int((known >= settings.running_ratio * known.max()).sum())
 
 
 def step(
@@ -136,11 +163,12 @@ def step(
         supply=supply,
         flow=flow,
         unbalanced_since_s=unbalanced_since_s,
+        pumps_running=max(readings.pumps_running, state.pumps_running),
     )
     inputs = LoopInputs(
         at_s=readings.at_s,
         dt_s=dt_s,
-        supply_c=supply.value_c,
+        supply_c=_level_c(settings, supply),
         return_c=believed["return_c"],
         flow_lpm=believed["secondary_flow_lpm"],
         facility_c=believed["primary_supply_c"],
@@ -158,8 +186,18 @@ def step(
         substituted=supply.substituted,
         alone=supply.alone,
         faults=_faults(settings, after, readings, swaps),
+        age_s=readings.cdu_age_s,
+        announced=readings.announced,
     )
     return after, inputs
+
+
+def _level_c(settings: EstimateSettings, supply: SupplyVote) -> float:
+    """The voted temperature on the inlets' level: one sensor is built with a bias of up to 0.4 K,
+    the median of many inlets with a tenth of it.
+    """
+    learnt = supply.learnt_s >= settings.vote.learn_s
+    return supply.value_c - (supply.bias_k if learnt else 0.0)
 
 
 def _judge(
@@ -276,6 +314,8 @@ def _faults(
     found += [_fault(name, words, now_s) for name, words in swaps.items() if name not in named]
     if state.supply.words:
         found.append(_fault("supply_c", state.supply.words, now_s))
+    if readings.pumps_running < state.pumps_running:
+        found.append(_fault("pump", "has fallen behind the others", now_s))
     if state.flow.outvoted:
         found.append(_fault("secondary_flow_lpm", "disagrees with the sleds' own meters", now_s))
     if _lasted(state.unbalanced_since_s, now_s, settings.balance_persist_s):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from controller.cooling import estimate, policy, relief, shell, supervise
+from controller.cooling import estimate, laws, relief, shell, supervise
 from controller.cooling.control import (
     CapLoop,
     ChangeMode,
@@ -20,7 +20,7 @@ from controller.cooling.control import (
     TripReset,
 )
 from controller.cooling.estimate import EstimateState, LoopInputs, LoopReadings
-from controller.cooling.policy import PolicyState
+from controller.cooling.laws.law import LawState
 from controller.cooling.relief import ReliefState
 from controller.cooling.settings import CoolingSettings
 from controller.cooling.shell import ShellInputs
@@ -48,7 +48,7 @@ class LoopControl:
     """False until the first command: before, the CDU's own firmware cools."""
     estimate: EstimateState = field(default_factory=EstimateState)
     interlock: InterlockState = field(default_factory=InterlockState)
-    policy: PolicyState = field(default_factory=PolicyState)
+    law: LawState = field(default_factory=LawState)
     expected_pump_ratio: float = 0.0
     """Speed that the pumps must have reached by now, from where they were taken over."""
     dew_point_c: float = math.nan
@@ -170,7 +170,7 @@ def _remember(
         mode_since_unix_ns=control.mode_since_unix_ns or at_unix_ns,
         estimate=known,
         sensor_faults=inputs.faults,
-        policy=policy.observe(settings, control.policy, inputs),
+        law=laws.chosen(settings).observe(settings, control.law, inputs),
         dew_point_c=inputs.dew_point_c if dew_known else control.dew_point_c,
     )
 
@@ -236,7 +236,7 @@ def _steer(
     )
     steered = replace(
         control,
-        policy=wished,
+        law=wished,
         setpoints=shell.shield(settings.shell, control.setpoints, wish, watched),
         mode=verdict.mode,
         mode_reason=verdict.reason,
@@ -284,18 +284,18 @@ def _wish(
     settings: CoolingSettings,
     *,
     entered: bool,
-) -> tuple[PolicyState, LoopSetpoints]:
+) -> tuple[LawState, LoopSetpoints]:
     wanted_c = settings.policy.supply_c
     if order is not None and order.supply_c is not None:
         wanted_c = order.supply_c
     supply_c = max(wanted_c, shell.dew_floor_c(settings.shell, control.dew_point_c))
     if mode is Mode.FAILSAFE:
-        return control.policy, _failsafe(control, inputs, supply_c, settings)
+        return control.law, _failsafe(control, inputs, supply_c, settings)
     held = control.setpoints
-    state = control.policy
+    law, state = laws.chosen(settings), control.law
     if entered:
-        state = policy.transfer(settings, state, inputs, supply_c=held.supply_c, held=held)
-    state, wish = policy.step(settings, state, inputs, supply_c=held.supply_c, held=held)
+        state = law.transfer(settings, state, inputs, supply_c=held.supply_c, held=held)
+    state, wish = law.step(settings, state, inputs, supply_c=held.supply_c, held=held)
     floor = settings.shell.failsafe_pump_ratio if inputs.alone else 0.0
     wish = replace(wish, supply_c=supply_c, pump_ratio=max(wish.pump_ratio, floor))
     if order is None:
@@ -313,7 +313,7 @@ def _failsafe(
     watched = ShellInputs(
         dt_s=inputs.dt_s,
         supply_c=inputs.supply_c,
-        facility_c=control.policy.facility_c,
+        facility_c=control.law.facility_c,
         dew_point_c=control.dew_point_c,
     )
     return shell.failsafe_wish(settings.shell, control.setpoints, watched, supply_c=supply_c)

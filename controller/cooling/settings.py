@@ -1,13 +1,25 @@
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Self
 
 from thermal.control import gains
 from thermal.control.failsafe import SensorLimits
 from thermal.control.feedforward import FeedforwardSettings
+from thermal.control.horizon import HorizonSettings
 from thermal.control.interlock import InterlockLimits
 from thermal.control.pid import PidGains
 from thermal.control.select import RateLimit
 from thermal.model.settings import LoopModelSettings
+
+
+class LawName(StrEnum):
+    """Which law moves a loop in AUTO."""
+
+    PI = "pi"  # PI on supply, constant pressure difference: the baseline
+    BMC = "bmc"  # cascade of thermal loops, the largest demand wins
+    FEEDFORWARD = "ff"  # PI and feed-forward from power, least flow
+    MPC = "mpc"  # predictive: valve and pumps together, over a horizon
+
 
 MODEL_CHIPS = 288
 """Chips of the loop that `LoopModelSettings` describes."""
@@ -68,6 +80,8 @@ class EstimateSettings:
     )
     """Sensors that a CDU may lack; they are missed only after they have spoken once."""
     vote: VoteSettings = field(default_factory=VoteSettings)
+    running_ratio: float = 0.75
+    """Estimate: drives ramp together; one that coasts is below this after a second."""
     balance_tolerance_ratio: float = 0.2
     """Estimate: 10 % for a steady loop, and as much for the unknown liquid share."""
     balance_persist_s: float = 120.0
@@ -97,6 +111,74 @@ class PolicySettings:
     """Estimate: a difference taken over from another law fades with this time constant."""
     most_transfer_ratio: float = 0.3
     """Estimate: pumps taken over more than this too slow are not eased in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PiSettings:
+    """The baseline law; tuned on the load steps of the cooling benchmark, 60 s valve."""
+
+    valve: PidGains = field(
+        default_factory=lambda: PidGains(proportional_per_k=0.06, integral_per_k_s=0.004)
+    )
+    """Best of a 25-point grid on a reference loop."""
+    pump_gain_per_s: float = 0.1
+    """Estimate: speed a second for each unit of relative error of the pressure difference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BmcSettings:
+    """The cascade. Gains and tables are estimates."""
+
+    valve: PidGains = field(
+        default_factory=lambda: PidGains(
+            proportional_per_k=0.06, integral_per_k_s=0.004, derivative_s_per_k=0.1
+        )
+    )
+    return_loop: PidGains = field(
+        default_factory=lambda: PidGains(proportional_per_k=0.02, integral_per_k_s=0.001)
+    )
+    return_target_c: float = 51.0
+    margin_loop: PidGains = field(
+        default_factory=lambda: PidGains(proportional_per_k=0.02, integral_per_k_s=0.001)
+    )
+    table_c: tuple[float, ...] = (80.0, 84.0, 88.0)
+    """Junction temperatures from which the pumps run at least so fast:"""
+    table_ratio: tuple[float, ...] = (0.7, 0.85, 1.0)
+    hysteresis_k: float = 2.0
+    least_pump_ratio: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MpcSettings:
+    """The predictive law; tuned on the cooling benchmark, on other seeds than its own."""
+
+    horizon: HorizonSettings = field(default_factory=HorizonSettings)
+    supply_gain: float = 0.08
+    """How much of a second's difference between sensor and model the model takes over."""
+    sensed_gain: float = 0.15
+    offset_gain_per_s: float = 0.02
+    """What the model does not know of the exchanger is learned within a minute."""
+    heat_gain_per_s: float = 0.01
+    heat_ratio_limits: tuple[float, float] = (0.7, 1.3)
+    most_offset_k: float = 10.0
+    lost_k: float = 8.0
+    """A model that far off begins anew where the loop is measured to be."""
+    most_rise_k: float = 30.0
+    least_rise_k: float = 2.0
+    """Below this rise the return says nothing of the heat."""
+    junction_filter_s: float = 10.0
+    swing_s: float = 60.0
+    """Over so long heat is watched for coming and going."""
+    return_s: float = 6.0
+    """How soon heat that swings is expected back at its mean."""
+    least_pump_ratio: float = 0.45
+    """Slowest speed that is called economic."""
+    most_bump_ratio: float = 0.008
+    """Of valve or pumps in the cycle that takes over: below 1 %, as every change of law."""
+    gain_at_s: int = 15
+    """Where on the plan the gains are taken."""
+    longest_gap_s: int = 5
+    """A longer pause of telemetry is not bridged by the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +245,12 @@ class CoolingSettings:
     model: LoopModelSettings = field(default_factory=LoopModelSettings)
     pumps: int = 2
     chips: int = MODEL_CHIPS
+    law: LawName = LawName.FEEDFORWARD
     estimate: EstimateSettings = field(default_factory=EstimateSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
+    pi: PiSettings = field(default_factory=PiSettings)
+    bmc: BmcSettings = field(default_factory=BmcSettings)
+    mpc: MpcSettings = field(default_factory=MpcSettings)
     shell: ShellSettings = field(default_factory=ShellSettings)
     interlock: InterlockLimits = field(
         default_factory=lambda: InterlockLimits(flow_persist_s=3.0, junction_persist_s=2.0)
@@ -190,5 +276,7 @@ class CoolingSettings:
             exchanger=exchanger,
             pump=replace(base.pump, runout_lpm=base.pump.runout_lpm * scale),
             design_flow_lpm=base.design_flow_lpm * scale,
+            supply_pipe_l=base.supply_pipe_l * scale,
+            return_pipe_l=base.return_pipe_l * scale,
         )
         return cls(model=model, chips=chips)

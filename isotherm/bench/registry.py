@@ -1,8 +1,9 @@
 """Suites by name: the cases of each by id, in the order in which they run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
+from isotherm.bench.cooling import suite as cooling
 from isotherm.bench.emulator.balance import e5
 from isotherm.bench.emulator.corruption import e8
 from isotherm.bench.emulator.engine import e1
@@ -20,12 +21,10 @@ from isotherm.bench.pipeline.durable import p1
 from isotherm.bench.pipeline.failover import p5
 from isotherm.bench.pipeline.query import p6
 from isotherm.bench.pipeline.stored import p3
-from isotherm.bench.report import Case
-
-CaseRun = Callable[[bool, int], Case]
-"""Takes `quick` and the seed; a case that can not run says why in its `reason`."""
+from isotherm.bench.report import CaseRun
 
 SUITES: Final[Mapping[str, Mapping[str, CaseRun]]] = {
+    "cooling": cooling.cases(cooling.Choice()),
     "emulator": {
         "E1": e1,
         "E2": e2,

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,8 @@ class Case:
     metrics: Mapping[str, float] = field(default_factory=dict)
     target: Mapping[str, Target] = field(default_factory=dict)
     reason: str = ""
+    beside: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The same metrics of what it is compared with, by name."""
 
     @property
     def passed(self) -> bool:
@@ -32,6 +34,10 @@ class Case:
             name in self.metrics and _holds(self.metrics[name], operator, bound)
             for name, (operator, bound) in self.target.items()
         )
+
+
+CaseRun = Callable[[bool, int], Case]
+"""Takes `quick` and the seed; a case that can not run says why in its `reason`."""
 
 
 def _holds(value: float, operator: str, bound: float) -> bool:
@@ -84,12 +90,19 @@ def _case(case: Case) -> dict[str, object]:
     }
     if case.reason:
         row["reason"] = case.reason
+    if case.beside:
+        row["beside"] = {name: dict(metrics) for name, metrics in case.beside.items()}
     return row
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def print_table(console: Console, suite: str, cases: Sequence[Case]) -> None:
     table = Table(title=f"isotherm bench {suite}")
-    for heading in ("case", "what", "metric", "measured", "target", "passed"):
+    others = tuple(dict.fromkeys(name for case in cases for name in case.beside))
+    for heading in ("case", "what", "metric", "measured", "target", "passed", *others):
         table.add_column(heading)
     for case in cases:
         if case.reason:
@@ -103,6 +116,7 @@ def print_table(console: Console, suite: str, cases: Sequence[Case]) -> None:
                 f"{value:.4g}",
                 f"{operator} {bound:g}" if operator else "",
                 "" if held is None else ("yes" if held else "no"),
+                *(_shown(case.beside.get(other, {}).get(name)) for other in others),
             )
     console.print(table)
     console.print(", ".join(f"{key}: {value}" for key, value in environment().items()))

@@ -11,7 +11,7 @@ RECIPES = {
     "input": "agent/inputs/__init__.py",
     "detector": "controller/anomaly/detectors/__init__.py",
     "placement rule": "controller/placement/feasible.py",
-    "cooling policy": "controller/cooling/policy.py",
+    "cooling policy": "controller/cooling/laws/",
     "receiver": "controller/notify/__init__.py",
     "API resource": "api/routes/__init__.py",
 }

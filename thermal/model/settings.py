@@ -32,3 +32,14 @@ class LoopModelSettings:
     heat_transit_s: float = 8.0
     """Estimate: from a change of chip power to the heat exchanger at the design flow
     (plates 3 s, header 6 s)."""
+
+    supply_pipe_l: float = 72.0
+    """Estimate: header of 150 l/MW and the sleds' hoses, at 288 chips."""
+    return_pipe_l: float = 60.0
+    """Estimate: header and plates."""
+    heat_lag_s: float = 6.5
+    """Estimate: chips (4 s), plates of CPU and NIC (15 s) and hoses as one lag."""
+    exchanger_lag_s: float = 4.0
+    """Estimate: metal and fluid of the exchanger at its nominal flows."""
+    supply_sensor_s: float = 3.0
+    """Lag of temperature sensors in their wells: 3..8 s."""

@@ -5,53 +5,27 @@ the worst branch's junction below their caps, with a trim on the measured juncti
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from controller.cooling.control import LoopSetpoints
 from controller.cooling.estimate import LoopInputs
+from controller.cooling.laws.law import LawState, observe
 from controller.cooling.settings import CoolingSettings
 from thermal.control import feedforward, pid, select
-from thermal.control.feedforward import FeedforwardState
 from thermal.control.pid import PidState
 from thermal.model import loop as model
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyState:
-    valve: PidState = field(default_factory=PidState)
-    trim: PidState = field(default_factory=PidState)
-    valve_heat: FeedforwardState = field(default_factory=FeedforwardState)
-    pump_heat: FeedforwardState = field(default_factory=FeedforwardState)
-    facility_c: float = math.nan
-    """Last believed facility water temperature."""
-    transfer_ratio: float = 0.0
-    """Pump speed taken over from another law and fading."""
-
-
-def observe(settings: CoolingSettings, state: PolicyState, inputs: LoopInputs) -> PolicyState:
-    """Memory of what was measured; runs in every mode, so that AUTO never starts blind."""
-    policy = settings.policy
-    known = math.isfinite(inputs.facility_c)
-    return replace(
-        state,
-        valve_heat=feedforward.observe(
-            policy.valve_heat, state.valve_heat, inputs.heat_w, inputs.dt_s
-        ),
-        pump_heat=feedforward.observe(
-            policy.pump_heat, state.pump_heat, inputs.heat_w, inputs.dt_s
-        ),
-        facility_c=inputs.facility_c if known else state.facility_c,
-    )
+__all__ = ["needed_flow_lpm", "observe", "step", "transfer"]
 
 
 def step(
     settings: CoolingSettings,
-    state: PolicyState,
+    state: LawState,
     inputs: LoopInputs,
     *,
     supply_c: float,
     held: LoopSetpoints,
-) -> tuple[PolicyState, LoopSetpoints]:
+) -> tuple[LawState, LoopSetpoints]:
     """The wish for a set-point `supply_c`, given what is `held` now."""
     low, high = select.reachable(held.valve_ratio, settings.shell.valve_rate, inputs.dt_s)
     valve_ratio, valve = pid.step(
@@ -87,12 +61,12 @@ def step(
 
 def transfer(
     settings: CoolingSettings,
-    state: PolicyState,
+    state: LawState,
     inputs: LoopInputs,
     *,
     supply_c: float,
     held: LoopSetpoints,
-) -> PolicyState:
+) -> LawState:
     """Memory from which the next step starts at what is `held`."""
     policy = settings.policy
     flow_lpm = needed_flow_lpm(settings, state, inputs, supply_c)
@@ -112,7 +86,7 @@ def transfer(
 
 
 def needed_flow_lpm(
-    settings: CoolingSettings, state: PolicyState, inputs: LoopInputs, supply_c: float
+    settings: CoolingSettings, state: LawState, inputs: LoopInputs, supply_c: float
 ) -> float:
     """Least flow for return and junction caps, with the margin for unequal branches; the design
     flow while no heat is known.
@@ -133,7 +107,7 @@ def needed_flow_lpm(
 
 
 def _known_valve(
-    settings: CoolingSettings, state: PolicyState, inputs: LoopInputs, supply_c: float
+    settings: CoolingSettings, state: LawState, inputs: LoopInputs, supply_c: float
 ) -> float:
     """Feed-forward; none while facility water or heat is unknown."""
     if state.valve_heat.heat_w is None or math.isnan(state.facility_c):

@@ -1,0 +1,312 @@
+"""Predictive: valve and pumps together, over the next three quarters of a minute.
+
+A model of the loop runs beside it and is drawn to what is measured; from where it is, it foresees
+the plan in force, and a quadratic program betters the plan. Where the program has no answer in
+time, PI and feed-forward take over from what is held.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from controller.cooling.control import LoopSetpoints
+from controller.cooling.estimate import LoopInputs
+from controller.cooling.laws import feedforward, law
+from controller.cooling.laws.law import Foresight, LawState
+from controller.cooling.settings import CoolingSettings
+from thermal.arrays import FloatArray
+from thermal.control import horizon
+from thermal.control.horizon import Bounds, GainBin, Outlook, Plan
+from thermal.model import dynamics
+from thermal.model import loop as model
+from thermal.model.dynamics import LoopCourse, LoopMemory
+
+
+def observe(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> LawState:
+    """What every law keeps, and the model drawn to the measurements."""
+    state = law.observe(settings, state, inputs)
+    seen = (inputs.supply_c, inputs.flow_lpm, inputs.heat_w, inputs.valve_ratio, state.facility_c)
+    if not all(map(math.isfinite, seen)):
+        return state
+    return replace(state, foresight=_tracked(settings, state, inputs))
+
+
+def step(
+    settings: CoolingSettings,
+    state: LawState,
+    inputs: LoopInputs,
+    *,
+    supply_c: float,
+    held: LoopSetpoints,
+) -> tuple[LawState, LoopSetpoints]:
+    """The wish for a set-point `supply_c`, given what is `held` now."""
+    known = state.foresight
+    flow_lpm = feedforward.needed_flow_lpm(settings, state, inputs, supply_c)
+    wanted = model.pump_ratio_for_flow(flow_lpm, settings.pumps, settings.model)
+    plan = _better(
+        settings, state, inputs, supply_c, held, max(wanted, settings.mpc.least_pump_ratio)
+    )
+    if plan is None:
+        return _fall_back(settings, state, inputs, supply_c=supply_c, held=held)
+    # Who takes over moves nothing by more than this at once; the plan goes on from there.
+    most = math.inf if known.plan is not None else settings.mpc.most_bump_ratio
+    wish = LoopSetpoints(
+        supply_c=supply_c,
+        valve_ratio=held.valve_ratio + _within(plan.valve_per_s[0] * inputs.dt_s, most),
+        pump_ratio=held.pump_ratio + _within(plan.pump_per_s[0] * inputs.dt_s, most),
+        flow_lpm=flow_lpm,
+    )
+    return replace(state, foresight=replace(known, plan=plan, fallen_back=False)), wish
+
+
+def transfer(
+    settings: CoolingSettings,
+    state: LawState,
+    inputs: LoopInputs,
+    *,
+    supply_c: float,
+    held: LoopSetpoints,
+) -> LawState:
+    """Memory from which the next step starts at what is `held`: a plan moves from there anyway."""
+    del settings, inputs, supply_c, held
+    return replace(state, foresight=replace(state.foresight, plan=None, fallen_back=False))
+
+
+def _fall_back(
+    settings: CoolingSettings,
+    state: LawState,
+    inputs: LoopInputs,
+    *,
+    supply_c: float,
+    held: LoopSetpoints,
+) -> tuple[LawState, LoopSetpoints]:
+    if not state.foresight.fallen_back:
+        state = feedforward.transfer(settings, state, inputs, supply_c=supply_c, held=held)
+        state = replace(state, foresight=replace(state.foresight, plan=None, fallen_back=True))
+    return feedforward.step(settings, state, inputs, supply_c=supply_c, held=held)
+
+
+def _within(value: float, limit: float) -> float:
+    return min(max(value, -limit), limit)
+
+
+# --- the model beside the loop ---------------------------------------------------------------
+
+
+def _tracked(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> Foresight:
+    """The model a cycle on, under what was measured, and drawn to it."""
+    known, tuning = state.foresight, settings.mpc
+    lost = abs(inputs.supply_c - known.sensed_c) > tuning.lost_k
+    if known.memory is None or lost:
+        return _swings(settings, _begun(settings, inputs), inputs)
+    seconds = min(max(round(inputs.dt_s), 0), tuning.longest_gap_s)
+    course = LoopCourse(
+        valve_ratio=[inputs.valve_ratio] * seconds,
+        flow_lpm=[inputs.flow_lpm] * seconds,
+        heat_w=[inputs.heat_w * known.heat_ratio] * seconds,
+        facility_c=[state.facility_c] * seconds,
+    )
+    memory, _ = dynamics.foresee(settings.model, known.memory, course, offset_k=known.offset_k)
+    share = -math.expm1(-seconds / settings.model.supply_sensor_s)
+    sensed_c = known.sensed_c + share * (memory.supply_c - known.sensed_c)
+    sensed_return_c = known.sensed_return_c + share * (memory.return_c - known.sensed_return_c)
+    off_k = (inputs.supply_c - sensed_c) * seconds
+    heat_ratio = known.heat_ratio
+    rise_k = sensed_return_c - sensed_c
+    if math.isfinite(inputs.return_c) and rise_k > tuning.least_rise_k:
+        return_off_k = inputs.return_c - sensed_return_c - (inputs.supply_c - sensed_c)
+        heat_ratio += tuning.heat_gain_per_s * seconds * return_off_k / rise_k
+    low, high = tuning.heat_ratio_limits
+    return replace(
+        _swings(settings, known, inputs),
+        memory=replace(memory, supply_c=memory.supply_c + tuning.supply_gain * off_k),
+        offset_k=min(
+            max(known.offset_k + tuning.offset_gain_per_s * off_k, -tuning.most_offset_k),
+            tuning.most_offset_k,
+        ),
+        sensed_c=sensed_c + tuning.sensed_gain * off_k,
+        sensed_return_c=sensed_return_c,
+        heat_ratio=min(max(heat_ratio, low), high),
+        junction_off_k=_junction_off_k(settings, known, inputs),
+    )
+
+
+def _swings(settings: CoolingSettings, known: Foresight, inputs: LoopInputs) -> Foresight:
+    """How much of the heat comes and goes."""
+    share = -math.expm1(-inputs.dt_s / settings.mpc.swing_s)
+    mean_w = known.mean_heat_w if math.isfinite(known.mean_heat_w) else inputs.heat_w
+    off_w = inputs.heat_w - mean_w
+    return replace(
+        known,
+        mean_heat_w=mean_w + share * off_w,
+        above_w=known.above_w + share * (max(off_w, 0.0) - known.above_w),
+        below_w=known.below_w + share * (max(-off_w, 0.0) - known.below_w),
+    )
+
+
+def _begun(settings: CoolingSettings, inputs: LoopInputs) -> Foresight:
+    """The model where the loop is measured to be, taken as settled."""
+    rise_k = inputs.return_c - inputs.supply_c
+    if not math.isfinite(rise_k):
+        rise_k = inputs.heat_w / max(dynamics.carried_w(inputs.flow_lpm, 1.0), 1.0)
+    rise_k = min(max(rise_k, 0.0), settings.mpc.most_rise_k)
+    memory = dynamics.at_rest(
+        settings.model,
+        supply_c=inputs.supply_c,
+        heat_w=dynamics.carried_w(inputs.flow_lpm, rise_k),
+        flow_lpm=inputs.flow_lpm,
+    )
+    return Foresight(memory=memory, sensed_c=inputs.supply_c, sensed_return_c=memory.return_c)
+
+
+def _junction_off_k(settings: CoolingSettings, known: Foresight, inputs: LoopInputs) -> float:
+    """Filtered difference of the worst junctions and what the model says of a mean chip."""
+    if not (math.isfinite(inputs.junction_c) and math.isfinite(inputs.chip_power_w)):
+        return known.junction_off_k
+    chip_lpm = inputs.flow_lpm * settings.model.chip_flow_share / settings.chips
+    settled = model.junction_for_chip_c(
+        inputs.chip_power_w, inputs.supply_c, chip_lpm, settings.model
+    )
+    if not math.isfinite(settled):
+        return known.junction_off_k
+    share = -math.expm1(-inputs.dt_s / settings.mpc.junction_filter_s)
+    return known.junction_off_k + share * (inputs.junction_c - settled - known.junction_off_k)
+
+
+# --- the plan --------------------------------------------------------------------------------
+
+
+def _better(
+    settings: CoolingSettings,
+    state: LawState,
+    inputs: LoopInputs,
+    supply_c: float,
+    held: LoopSetpoints,
+    pump_wanted_ratio: float,
+) -> Plan | None:
+    known, tuning = state.foresight, settings.mpc
+    if known.memory is None or not math.isfinite(state.facility_c) or inputs.dt_s <= 0.0:
+        return None
+    flow_lpm = inputs.flow_lpm
+    if not math.isfinite(flow_lpm) or not inputs.pump_ratio > 0.0:
+        return None
+    lpm_per_speed = flow_lpm / inputs.pump_ratio
+    memory = _now(settings, state, inputs, held, lpm_per_speed)
+    plan = (known.plan or Plan.still(tuning.horizon)).later(max(round(inputs.dt_s), 1))
+    outlook = _outlook(settings, state, inputs, memory, plan, held, lpm_per_speed)
+    middle = tuning.gain_at_s
+    gains = horizon.responses(
+        tuning.horizon,
+        settings.model,
+        GainBin.around(
+            float(outlook.valve_ratio[middle]),
+            float(outlook.pump_ratio[middle]) * lpm_per_speed / settings.model.design_flow_lpm,
+            supply_c - state.facility_c,
+        ),
+        _rounded(lpm_per_speed, settings.model.design_flow_lpm),
+    )
+    return horizon.improved(
+        tuning.horizon,
+        gains,
+        _bounds(settings, inputs),
+        outlook,
+        plan,
+        setpoint_c=supply_c,
+        pump_wanted_ratio=pump_wanted_ratio,
+    )
+
+
+def _now(
+    settings: CoolingSettings,
+    state: LawState,
+    inputs: LoopInputs,
+    held: LoopSetpoints,
+    lpm_per_speed: float,
+) -> LoopMemory:
+    """The model moved on from the telemetry's time to now, under what was commanded since."""
+    known = state.foresight
+    assert known.memory is not None, "see _better"
+    late = min(max(round(inputs.age_s), 0), settings.mpc.longest_gap_s)
+    if late == 0:
+        return known.memory
+    course = LoopCourse(
+        valve_ratio=[held.valve_ratio] * late,
+        flow_lpm=[held.pump_ratio * lpm_per_speed] * late,
+        heat_w=[inputs.heat_w * known.heat_ratio] * late,
+        facility_c=[state.facility_c] * late,
+    )
+    return dynamics.foresee(settings.model, known.memory, course, offset_k=known.offset_k)[0]
+
+
+def _outlook(
+    settings: CoolingSettings,
+    state: LawState,
+    inputs: LoopInputs,
+    memory: LoopMemory,
+    plan: Plan,
+    held: LoopSetpoints,
+    lpm_per_speed: float,
+) -> Outlook:
+    known = state.foresight
+    valve = np.clip(held.valve_ratio + np.cumsum(plan.valve_per_s), 0.0, 1.0)
+    pump = np.clip(held.pump_ratio + np.cumsum(plan.pump_per_s), 0.0, 1.0)
+    heat_w = _coming_w(settings, state, inputs) * known.heat_ratio
+    flow = pump * lpm_per_speed
+    course = LoopCourse(
+        valve_ratio=valve.tolist(),
+        flow_lpm=flow.tolist(),
+        heat_w=heat_w.tolist(),
+        facility_c=[state.facility_c] * len(valve),
+    )
+    _, seen = dynamics.foresee(settings.model, memory, course, offset_k=known.offset_k)
+    chip_w = inputs.chip_power_w * heat_w / max(heat_w[0], 1.0)
+    chip_lpm = np.maximum(flow * settings.model.chip_flow_share / settings.chips, 1e-3)
+    caloric_k = 0.5 * chip_w / dynamics.carried_w(1.0, 1.0) / chip_lpm
+    resistance = settings.model.junction_to_case_k_per_w + settings.model.plate.resistance_k_per_w
+    junction = np.array(seen.inlet_c) + chip_w * resistance + caloric_k + known.junction_off_k
+    return Outlook(
+        supply_c=np.array(seen.supply_c),
+        return_c=np.array(seen.return_c),
+        junction_c=np.nan_to_num(junction, nan=0.0),
+        junction_per_flow_k=np.nan_to_num(-caloric_k / np.maximum(pump, 0.1)),
+        valve_ratio=valve,
+        pump_ratio=pump,
+    )
+
+
+def _coming_w(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> FloatArray:
+    """Heat second by second: as it is now, and what placement has announced. Heat that has been
+    swinging (prefill and decode) is expected back at its mean, so that valves do not chase it.
+    """
+    known, tuning = state.foresight, settings.mpc
+    seconds = np.arange(1, tuning.horizon.seconds + 1)
+    off_w = inputs.heat_w - known.mean_heat_w
+    swinging = 2.0 * min(known.above_w, known.below_w) / max(abs(off_w), 1.0)
+    stays = 1.0 - min(swinging, 1.0) * -np.expm1(-seconds / tuning.return_s)
+    heat_w = known.mean_heat_w + off_w * stays
+    for change in inputs.announced:
+        heat_w += np.where(seconds >= change.in_s, change.heat_w, 0.0)
+    return np.maximum(heat_w, 0.0)
+
+
+def _bounds(settings: CoolingSettings, inputs: LoopInputs) -> Bounds:
+    shell, policy = settings.shell, settings.policy
+    stroke = 1.0 / settings.model.valve.stroke_s
+    dew_c = inputs.dew_point_c if math.isfinite(inputs.dew_point_c) else shell.dew_unknown_c
+    return Bounds(
+        valve_up_per_s=min(shell.valve_rate.up_per_s, stroke),
+        valve_down_per_s=min(shell.valve_rate.down_per_s, stroke),
+        pump_up_per_s=shell.pump_rate.up_per_s,
+        pump_down_per_s=shell.pump_rate.down_per_s,
+        pump_least_ratio=shell.pump_least_ratio,
+        return_cap_c=policy.valve_heat.return_cap_c,
+        junction_cap_c=policy.junction_target_c,
+        supply_floor_c=dew_c + shell.dew_floor_k,
+    )
+
+
+def _rounded(lpm_per_speed: float, design_lpm: float) -> float:
+    """To a twentieth of the design, so that loops share responses."""
+    step = design_lpm / 20.0
+    return max(round(lpm_per_speed / step), 1) * step

@@ -1,0 +1,143 @@
+"""What every law keeps, whichever is chosen."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.cooling.control import LoopSetpoints
+from controller.cooling.estimate import HeatChange, LoopInputs
+from controller.cooling.laws import LAWS, chosen
+from controller.cooling.laws.law import LawName, LawState
+from controller.cooling.settings import CoolingSettings
+from thermal.control import horizon
+
+CALM = LoopInputs(
+    at_s=0.0,
+    dt_s=1.0,
+    supply_c=40.0,
+    return_c=49.0,
+    flow_lpm=400.0,
+    facility_c=31.0,
+    dew_point_c=14.0,
+    heat_w=240e3,
+    chip_power_w=700.0,
+    junction_c=66.0,
+    valve_ratio=0.6,
+    pump_ratio=0.65,
+    dp_kpa=110.0,
+    pressure_kpa=260.0,
+    level_ratio=0.9,
+    alone=False,
+    leak=False,
+    unusable=None,
+    substituted=False,
+    faults=(),
+    age_s=1.0,
+)
+HELD = LoopSetpoints(supply_c=40.0, valve_ratio=0.6, pump_ratio=0.65, flow_lpm=400.0)
+READINGS = (
+    *("supply_c", "return_c", "flow_lpm", "facility_c", "dew_point_c", "junction_c"),
+    *("chip_power_w", "valve_ratio", "pump_ratio", "dp_kpa"),
+)
+odd = st.one_of(st.just(math.nan), st.floats(-50.0, 150.0))
+
+
+def run(name: LawName, inputs: LoopInputs, cycles: int = 3) -> tuple[LawState, LoopSetpoints]:
+    law, tuned = LAWS[name], CoolingSettings(law=name)
+    state = LawState()
+    for _ in range(cycles):
+        state = law.observe(tuned, state, inputs)
+    state = law.transfer(tuned, state, inputs, supply_c=40.0, held=HELD)
+    return law.step(tuned, state, inputs, supply_c=40.0, held=HELD)
+
+
+def test_the_settings_choose_the_law() -> None:
+    assert set(LAWS) == set(LawName)
+    assert chosen(CoolingSettings(law=LawName.PI)) is LAWS[LawName.PI]
+
+
+@pytest.mark.parametrize("name", LawName)
+def test_taking_over_moves_the_actuators_by_less_than_a_hundredth(name: LawName) -> None:
+    _, wish = run(name, CALM)
+    assert abs(wish.valve_ratio - HELD.valve_ratio) < 0.01
+    if name is not LawName.PI:  # its pumps follow a measured pressure difference
+        assert abs(wish.pump_ratio - HELD.pump_ratio) < 0.01 + 1e-9
+
+
+@pytest.mark.parametrize("name", LawName)
+def test_too_warm_opens_the_valve(name: LawName) -> None:
+    law, tuned = LAWS[name], CoolingSettings(law=name)
+    state = law.observe(tuned, LawState(), CALM)
+    state = law.transfer(tuned, state, CALM, supply_c=40.0, held=HELD)
+    held = HELD
+    for _ in range(20):
+        inputs = replace(CALM, supply_c=43.0, valve_ratio=held.valve_ratio)
+        state = law.observe(tuned, state, inputs)
+        state, held = law.step(tuned, state, inputs, supply_c=40.0, held=held)
+    assert held.valve_ratio > HELD.valve_ratio + 0.05
+
+
+@pytest.mark.parametrize("name", LawName)
+@settings(max_examples=25, deadline=None)
+@given(st.fixed_dictionaries(dict.fromkeys(READINGS, odd)))
+def test_no_reading_breaks_a_law(name: LawName, readings: dict[str, float]) -> None:
+    _, wish = run(name, replace(CALM, **readings))  # type: ignore[arg-type]
+    assert wish.supply_c == 40.0
+
+
+def test_without_an_answer_in_time_feedforward_takes_over_without_a_bump(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    law, tuned = LAWS[LawName.MPC], CoolingSettings(law=LawName.MPC)
+    state = law.observe(tuned, LawState(), CALM)
+    state, wish = law.step(tuned, state, CALM, supply_c=40.0, held=HELD)
+    assert not state.foresight.fallen_back
+    with monkeypatch.context() as patched:
+        patched.setattr(horizon, "improved", lambda *_args, **_rest: None)
+        state, fallen = law.step(tuned, state, CALM, supply_c=40.0, held=wish)
+    assert state.foresight.fallen_back
+    assert abs(fallen.valve_ratio - wish.valve_ratio) < 0.01
+    assert abs(fallen.pump_ratio - wish.pump_ratio) < 0.01
+    state, again = law.step(tuned, state, CALM, supply_c=40.0, held=fallen)
+    assert not state.foresight.fallen_back
+    assert abs(again.valve_ratio - fallen.valve_ratio) < 0.01
+
+
+def steps(state: LawState, inputs: LoopInputs, cycles: int = 4) -> float:
+    """Where the predictive law has the valve after some cycles in which nothing else changes."""
+    tuned, held = CoolingSettings(law=LawName.MPC), HELD
+    for _ in range(cycles):
+        state, held = LAWS[LawName.MPC].step(tuned, state, inputs, supply_c=40.0, held=held)
+    return held.valve_ratio
+
+
+def test_an_announced_load_opens_the_valve_before_it_comes() -> None:
+    announced = replace(CALM, announced=(HeatChange(in_s=5.0, heat_w=100e3),))
+    state = LAWS[LawName.MPC].observe(CoolingSettings(), LawState(), CALM)
+    assert steps(state, announced) > steps(state, CALM) + 0.001
+
+
+def test_heat_that_swings_is_not_chased() -> None:
+    law, tuned = LAWS[LawName.MPC], CoolingSettings(law=LawName.MPC)
+
+    def wish_after(swings: int) -> float:
+        state = law.observe(tuned, LawState(), CALM)
+        for second in range(40 * swings):
+            heat_w = 300e3 if second // 20 % 2 else 180e3
+            state = law.observe(tuned, state, replace(CALM, heat_w=heat_w))
+        memory = LawState(
+            foresight=replace(
+                law.observe(tuned, LawState(), CALM).foresight,
+                mean_heat_w=state.foresight.mean_heat_w,
+                above_w=state.foresight.above_w,
+                below_w=state.foresight.below_w,
+            ),
+            facility_c=31.0,
+        )
+        risen = replace(CALM, heat_w=300e3)
+        return steps(memory, risen)
+
+    assert wish_after(6) < wish_after(0) - 0.001

@@ -1,0 +1,85 @@
+"""The cooling suite: what it promises of controllers, on a seed that is not its own."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from controller.cooling.settings import LawName
+from fleet.errors import ConfigurationError
+from isotherm.bench.cooling import load_steps, scenario, suite
+from isotherm.bench.cooling.page import write_page
+from isotherm.bench.cooling.scenario import Outcome, Trial
+from isotherm.bench.cooling.trace import COLUMNS, Trace
+from isotherm.cli.bench import bench
+
+SEED = 4_711
+
+
+def made_trace(seconds: int = 30) -> Trace:
+    trace = Trace()
+    for second in range(seconds):
+        trace.keep({name: np.array([float(second)]) for name in COLUMNS})
+    return trace
+
+
+def test_the_predictive_law_halves_the_peak_of_the_baseline() -> None:
+    predictive = load_steps.c1(Trial(law=LawName.MPC, seed=SEED)).metrics
+    baseline = load_steps.c1(Trial(law=LawName.PI, seed=SEED)).metrics
+    assert predictive["peak_k"] <= 0.9
+    assert predictive["settle_s"] <= 25.0
+    assert predictive["peak_k"] < 0.5 * baseline["peak_k"]
+
+
+def test_the_same_seed_gives_the_same_figures() -> None:
+    first, second = (
+        load_steps.rise(Trial(law=LawName.MPC, seed=SEED), stroke_s=60.0).metrics for _ in range(2)
+    )
+    assert first == second
+
+
+def test_settling_is_the_last_time_outside_the_band() -> None:
+    error = np.array([0.0, 2.0, 0.4, -0.6, 0.2, 0.1])
+    assert scenario.settle_s(error) == 4.0
+    assert scenario.settle_s(np.zeros(5)) == 0.0
+
+
+def test_strokes_count_travel_both_ways() -> None:
+    valve = np.concatenate((np.linspace(0.2, 0.7, 31), np.linspace(0.7, 0.2, 31)[1:]))
+    assert scenario.strokes_per_min(valve) == pytest.approx(1.0)
+
+
+def test_the_page_shows_every_controller_and_keeps_the_traces(tmp_path: Path) -> None:
+    outcomes = {
+        "C1": {
+            law: Outcome(metrics={"peak_k": 1.0}, trace=made_trace())
+            for law in (LawName.PI, LawName.MPC)
+        }
+    }
+    write_page(tmp_path / "page", suite.SCENARIOS, outcomes)
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "<th>pi</th><th>mpc</th>" in page
+    assert (tmp_path / "page" / "C1.png").stat().st_size > 1_000
+    rows = (tmp_path / "page" / "C1-mpc.csv").read_text().splitlines()
+    assert len(rows) == 31
+    assert rows[0].startswith("second,supply_c")
+
+
+def test_scenarios_are_those_of_the_table_in_order() -> None:
+    numbers = [int(name[1:]) for name in suite.SCENARIOS]
+    assert numbers == sorted(numbers)
+    assert set(suite.SCENARIOS) <= {f"C{number}" for number in range(1, 20)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"suite": "cooling", "controller": ["pid"]}, "there are: all, pi"),
+        ({"suite": "fleet", "controller": ["pi"]}, "for the cooling suite"),
+        ({"suite": "cooling", "case": ["C99"]}, "has no case C99"),
+    ],
+)
+def test_a_wrong_word_gets_one_line(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        bench(**arguments)
