@@ -12,7 +12,7 @@ import msgspec
 import structlog
 import typer
 
-from emulator.app_server import listen
+from emulator.app_server import DEFAULT_PORT, listen
 from emulator.devices.catalogue import Devices
 from emulator.devices.monitor_config import read_plan
 from emulator.devices.neuron_sysfs import SysfsLayout
@@ -28,8 +28,6 @@ from emulator.workload.backend import BackendName, DeviceName
 from fleet.clock import SystemClock
 from fleet.errors import ConfigurationError, IsothermError
 from fleet.topology import FleetMap, trn3_datacenter
-
-DEFAULT_PORT = 8470
 
 _log = structlog.get_logger("emulator")
 app = typer.Typer(

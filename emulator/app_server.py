@@ -14,6 +14,8 @@ from emulator.devices.over_http import Receive, Scope, Send
 from fleet.errors import ConfigurationError, IsothermError
 
 HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8470
+"""Of an emulated hall."""
 START_WITHIN_S: Final = 5.0
 STOP_WITHIN_S: Final = 4.0
 _GRACE_S: Final = 2

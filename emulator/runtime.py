@@ -13,6 +13,9 @@ from fleet.clock import Clock, run_at_rate
 from fleet.topology import FleetMap
 
 STOP_WITHIN_S: Final = 5.0
+MADE_UP_FOR_S: Final = 10.0
+"""A world that was held up hurries to catch up with the clock by at most this: a busy moment is
+made good, a host that was stopped for minutes is not paid back with minutes of haste."""
 
 _log = structlog.get_logger(__name__)
 
@@ -76,7 +79,9 @@ class EmulatorRuntime:
 
     def _run(self) -> None:
         period_s = self.options.step_s if self.options.real_time else 0.0
-        run_at_rate(self._clock, self._stop, period_s, self._guarded_tick)
+        run_at_rate(
+            self._clock, self._stop, period_s, self._guarded_tick, made_up_for_s=MADE_UP_FOR_S
+        )
 
     def _guarded_tick(self) -> None:
         try:

@@ -56,16 +56,22 @@ class ManualClock:
 
 
 def run_at_rate(
-    clock: Clock, stop: threading.Event, period_s: float, tick: Callable[[], None]
+    clock: Clock,
+    stop: threading.Event,
+    period_s: float,
+    tick: Callable[[], None],
+    *,
+    made_up_for_s: float = 0.0,
 ) -> None:
     """Call `tick` every `period_s` until `stop` is set.
 
     Deadlines advance from the last deadline, so the time that a tick takes does not stretch the
-    period; ticks missed by an overrun are left out, not made up for in a burst.
+    period. Ticks missed by an overrun of up to `made_up_for_s` follow without a wait, so that their
+    number is that of the periods; what is missed beyond that is left out.
     """
     deadline_s = clock.monotonic_s()
     while not stop.is_set():
         tick()
-        deadline_s = max(deadline_s + period_s, clock.monotonic_s())
+        deadline_s = max(deadline_s + period_s, clock.monotonic_s() - made_up_for_s)
         if clock.wait(stop, deadline_s - clock.monotonic_s()):
             return

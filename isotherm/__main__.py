@@ -1,44 +1,76 @@
 """`isotherm`: the one command of the house."""
 
 import sys
+from typing import Final
 
 import typer
 
-from agent.__main__ import agent
-from api.__main__ import run as api
-from controller.__main__ import run as controller
 from fleet.errors import ConfigurationError, IsothermError
-from isotherm.cli.bench import bench
-from isotherm.cli.brokers import grant_command
-from isotherm.cli.emulator import app as emulator
-from isotherm.cli.export import export
-from isotherm.cli.history import history
+from isotherm.cli.deferred import Deferred, deferring
 from isotherm.cli.loops import explain, loop
-from isotherm.cli.messages import decode_command
 from isotherm.cli.people import app as people
-from isotherm.cli.replay import replay_decisions
 from isotherm.logs import log_lines
-from isotherm.up.command import up
 
+COMMANDS: Final = (
+    Deferred(
+        "up",
+        "isotherm.up.command:up",
+        "Start emulator, agents, controller, API and dashboard; Ctrl-C stops all.",
+    ),
+    Deferred(
+        "history",
+        "isotherm.cli.history:history",
+        "What was measured at a place, the last hour unless told otherwise.",
+    ),
+    Deferred(
+        "export",
+        "isotherm.cli.export:export",
+        "Write what was measured into files: the last hour unless told otherwise.",
+    ),
+    Deferred(
+        "replay",
+        "isotherm.cli.replay:replay_decisions",
+        "Take recorded cooling decisions again, and say whether the same bytes come out.",
+    ),
+    Deferred(
+        "decode",
+        "isotherm.cli.messages:decode_command",
+        "Print a message as JSON; or write telemetry as Arrow.",
+    ),
+    Deferred(
+        "bench", "isotherm.cli.bench:bench", "Measure; exit code 1 when a case misses its target."
+    ),
+    Deferred(
+        "grant",
+        "isotherm.cli.brokers:grant_command",
+        "Make the topics, and let a user of the brokers do what its role needs, no more.",
+    ),
+    Deferred(
+        "emulator",
+        "isotherm.cli.emulator:app",
+        "An emulated hall: serve its devices, run scenarios, break things.",
+    ),
+    Deferred(
+        "agent",
+        "agent.__main__:agent",
+        "Read the devices of a sled or CDU, publish what they say, and carry out commands.",
+    ),
+    Deferred(
+        "controller",
+        "controller.__main__:run",
+        "Cool, watch and place: the controller of a fleet of Trn3 UltraServers.",
+    ),
+    Deferred("api", "api.__main__:run", "Serve the API and the dashboard until SIGTERM or Ctrl-C."),
+)
 app = typer.Typer(
+    cls=deferring(COMMANDS),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Telemetry, placement and cooling of an accelerator fleet, as one loop.",
 )
-app.command()(up)
 app.add_typer(people)
 app.add_typer(loop, name="loop")
 app.add_typer(explain, name="explain")
-app.command()(history)
-app.command()(export)
-app.command("replay")(replay_decisions)
-app.command("decode")(decode_command)
-app.command()(bench)
-app.command("grant")(grant_command)
-app.add_typer(emulator, name="emulator")
-app.command("agent")(agent)
-app.command("controller")(controller)
-app.command("api")(api)
 
 
 def with_json_value(arguments: list[str]) -> list[str]:

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from emulator.__main__ import DEFAULT_PORT
 from emulator.__main__ import app as role
+from emulator.app_server import DEFAULT_PORT
 from emulator.faults.catalogue import FaultSpec, catalogue, fault_kind
 from emulator.faults.kinds import CourseKind, FaultKind
 from emulator.faults.site import PLACES

@@ -12,7 +12,7 @@ from api.options import ApiOptions
 from controller.notify.deliver import DeliverySettings
 from controller.options import ControllerOptions
 from controller.remote_write.settings import read_remote_write
-from emulator.__main__ import DEFAULT_PORT
+from emulator.app_server import DEFAULT_PORT
 from emulator.options import EmulatorOptions
 from emulator.recording.replay import Replay
 from emulator.scenario.library import find_scenario
