@@ -298,6 +298,7 @@ class LiquidPlant(PlantState):
             sled_share=manifolds.sled_share,
             chip_share=manifolds.chip_share,
             other_share=manifolds.other_share,
+            least_chip_share=manifolds.least_chip_share,
         )
         return self._sleds.advance(self, shares, loop, powers_w, dt_s)
 

@@ -1,7 +1,7 @@
 """The pumps of all loops: drives, worn curves, and the flow where they meet their loop."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,10 +25,18 @@ class SystemCurves:
     """[loops]"""
     exponent: float
 
+    straight_kpa_per_lpm: FloatArray = field(init=False)
+    """[loops] slope of the laminar part."""
+
+    def __post_init__(self) -> None:
+        slope = self.coefficient * self.knee_lpm ** (self.exponent - 1.0)
+        object.__setattr__(self, "straight_kpa_per_lpm", slope)
+
     def flow_lpm(self, dp_kpa: FloatArray) -> FloatArray:
         turbulent = (dp_kpa / self.coefficient) ** (1.0 / self.exponent)
-        straight = self.coefficient * self.knee_lpm ** (self.exponent - 1.0)
-        flow: FloatArray = np.where(turbulent >= self.knee_lpm, turbulent, dp_kpa / straight)
+        flow: FloatArray = np.where(
+            turbulent >= self.knee_lpm, turbulent, dp_kpa / self.straight_kpa_per_lpm
+        )
         return flow
 
 
@@ -66,7 +74,12 @@ class Pumps:
         `head_ratio` is 1 for a new pump, less for a worn one or for gas in the coolant.
         """
         shutoff = np.maximum(self._shutoff_kpa * head_ratio, _NO_HEAD_KPA)
-        left = np.maximum(speed_ratio**2 - head_kpa[:, None] / shutoff, 0.0)
+        return self._flow_lpm(speed_ratio**2, shutoff, head_kpa)
+
+    def _flow_lpm(
+        self, speed_squared: FloatArray, shutoff_kpa: FloatArray, head_kpa: FloatArray
+    ) -> FloatArray:
+        left = np.maximum(speed_squared - head_kpa[:, None] / shutoff_kpa, 0.0)
         flow: FloatArray = self._runout_lpm * np.sqrt(left / self._drop)
         return flow
 
@@ -82,13 +95,18 @@ class Pumps:
         Newton in the head for all loops at once, held inside shrinking brackets, because the
         slope of a pump is infinite at its shut-off head.
         """
-        most_kpa = (self._shutoff_kpa * head_ratio * speed_ratio**2).max(axis=1)
+        squared = speed_ratio**2
+        most_kpa = (self._shutoff_kpa * head_ratio * squared).max(axis=1)
+        shutoff = np.maximum(self._shutoff_kpa * head_ratio, _NO_HEAD_KPA)
+        bend = self._runout_lpm**2 / (2.0 * shutoff * self._drop)
         still = (most_kpa <= _NO_HEAD_KPA) | np.isinf(system.coefficient)
         low, high = np.zeros_like(most_kpa), np.where(still, 1.0, most_kpa)
         head = np.where((guess_kpa > low) & (guess_kpa < high), guess_kpa, 0.5 * high)
         for _ in range(_MOST_STEPS):
-            excess, slope = self._excess(speed_ratio, head_ratio, system, head)
-            low, high = np.where(excess > 0.0, head, low), np.where(excess > 0.0, high, head)
+            given = self._flow_lpm(squared, shutoff, head)
+            excess, slope = _excess(given, bend, system, head)
+            flows = excess > 0.0
+            low, high = np.where(flows, head, low), np.where(flows, high, head)
             step = head - excess / slope
             step = np.where(still, head, step)
             settled = np.abs(step - head) <= _TOLERANCE * head
@@ -106,19 +124,15 @@ class Pumps:
         power: FloatArray = self._rated_w * speed_ratio**3 * share
         return power
 
-    def _excess(
-        self,
-        speed_ratio: FloatArray,
-        head_ratio: FloatArray,
-        system: SystemCurves,
-        head_kpa: FloatArray,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Pump flow less system flow at a head, and its (negative) slope in the head."""
-        taken = system.flow_lpm(head_kpa)
-        laminar = taken < system.knee_lpm
-        given = self.flow_at_head_lpm(speed_ratio, head_ratio, head_kpa)
-        shutoff = np.maximum(self._shutoff_kpa * head_ratio, _NO_HEAD_KPA)
-        bend = self._runout_lpm**2 / (2.0 * shutoff * self._drop)
-        steepness = np.where(given > 0.0, bend / np.maximum(given, 1e-9), 0.0).sum(axis=1)
-        slope = -taken / (np.where(laminar, 1.0, system.exponent) * head_kpa) - steepness
-        return given.sum(axis=1) - taken, np.minimum(slope, -1e-12)
+
+def _excess(
+    given_lpm: FloatArray, bend: FloatArray, system: SystemCurves, head_kpa: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Pump flow less system flow at a head, and its (negative) slope in the head; a pump's slope
+    is `bend` [loops, pumps] over its flow.
+    """
+    taken = system.flow_lpm(head_kpa)
+    laminar = taken < system.knee_lpm
+    steepness = np.where(given_lpm > 0.0, bend / np.maximum(given_lpm, 1e-9), 0.0).sum(axis=1)
+    slope = -taken / (np.where(laminar, 1.0, system.exponent) * head_kpa) - steepness
+    return given_lpm.sum(axis=1) - taken, np.minimum(slope, -1e-12)

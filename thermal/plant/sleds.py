@@ -9,7 +9,8 @@ and K coolant to inlet, and j = a / (Sj + a), b = Sp + a (1 - j):
     Tj' = (b / a) e + j Tp',    heat into the flow = K (To' - Tin)
 
 Stable for every flow and step; what a step takes in equals what it stores and gives off. Each line
-is one pass over a tile in single precision, with K and H kept divided by So.
+is one pass over a tile in single precision, with K and H kept divided by So. A pass over what is in
+the cache is cheap, a column that comes from memory is not: only H / So is kept for each chip.
 """
 
 import math
@@ -29,10 +30,10 @@ from thermal.plant.state import PlantState
 
 Floats = npt.NDArray[np.float32]
 
-TILE_CHIPS: Final = 65_536
+TILE_CHIPS: Final = 131072
 """Chips whose columns are passed over together: large enough that a pass costs more than its call,
-small enough for the cache (measured: 16 k is 20 % slower, the whole fleet at once 50 %)."""
-_SCRATCH_ROWS = 6
+small enough for the cache."""
+_SCRATCH_ROWS = 5
 # Within 0.5 % over 15..60 C: good enough to ask which flow a film sees.
 _W_PER_K_PER_LPM = float(w_per_k_per_lpm(40.0))
 # Heat capacity rates below this leave an outlet where it was.
@@ -61,6 +62,8 @@ class ChipLaw:
 
     coolant_w_per_k: float
     plate_w_per_k: float
+    coolant_share: float
+    """So / b: turns H / So into H / b."""
     junction_gain: float
     kept_junction_factor: float
     power_k_per_w: float
@@ -80,6 +83,7 @@ class ChipLaw:
         return cls(
             coolant_w_per_k=chip.coolant_j_per_k / dt_s,
             plate_w_per_k=b,
+            coolant_share=chip.coolant_j_per_k / dt_s / b,
             junction_gain=gain,
             kept_junction_factor=gain * junction / b,
             power_k_per_w=gain / b,
@@ -88,6 +92,13 @@ class ChipLaw:
             hbm_kept_ratio=keeps,
             hbm_drive_factor=(1.0 - keeps) * chip.hbm_rise_k_per_w * b / gain,
         )
+
+    def coupling(self, plate_k_per_w: FloatArray) -> FloatArray:
+        """H / So of plates with these resistances to the coolant."""
+        ratio: FloatArray = 1.0 / (
+            (1.0 / self.plate_w_per_k + plate_k_per_w) * self.coolant_w_per_k
+        )
+        return ratio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,43 +117,8 @@ class Shares:
     sled_share: FloatArray
     chip_share: FloatArray
     other_share: FloatArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coupling:
-    """Plate to coolant behind the plate's store, H / So, and what else the step makes of it;
-    arrays [chips]. Kept apart because each costs a pass over the chips.
-    """
-
-    ratio: Floats
-    with_store: Floats
-    """H / So + 1."""
-    of_plate: Floats
-    """H / b."""
-
-    @classmethod
-    def none(cls, chips: int) -> "Coupling":
-        ratio, with_store, of_plate = np.zeros((3, chips), np.float32)
-        return cls(ratio=ratio, with_store=with_store, of_plate=of_plate)
-
-    def part(self, chips: slice) -> "Coupling":
-        return Coupling(
-            ratio=self.ratio[chips],
-            with_store=self.with_store[chips],
-            of_plate=self.of_plate[chips],
-        )
-
-    def copy(self) -> "Coupling":
-        return Coupling(
-            ratio=self.ratio.copy(),
-            with_store=self.with_store.copy(),
-            of_plate=self.of_plate.copy(),
-        )
-
-    def put(self, rows: slice | IntArray, ratio: FloatArray, law: ChipLaw) -> None:
-        self.ratio[rows] = ratio
-        self.with_store[rows] = ratio + 1.0
-        self.of_plate[rows] = ratio * (law.coolant_w_per_k / law.plate_w_per_k)
+    least_chip_share: FloatArray
+    """[sleds] smallest `chip_share` of a sled."""
 
 
 class SledBatch:
@@ -153,12 +129,9 @@ class SledBatch:
     ) -> None:
         self._tiles = tuple(_tiles(settings, layout, tile_chips))
         self._plate_k_per_w = np.zeros(layout.chips, np.float32)
-        self._coupling = Coupling.none(layout.chips)
-        """Above the knee of the plate, for the last step length."""
-        self._least_share: list[tuple[Floats, float]] = [(self._plate_k_per_w, 0.0)] * len(
-            self._tiles
-        )
-        """[tiles] the shares last seen, and the least of them in the tile."""
+        self._coupling = np.zeros(layout.chips, np.float32)
+        """H / So, plate to coolant behind the plate's store: above the knee of the plate, for the
+        last step length."""
         self._usual_w_per_k = [0.0] * len(self._tiles)
         """[tiles] heat capacity rate above which no chip is slow."""
         self._prepared_s = [0.0] * len(self._tiles)
@@ -203,32 +176,29 @@ class SledBatch:
 
     def _prepare(self, tile: Tile, law: ChipLaw, dt_s: float) -> None:
         resistance = self._plate_k_per_w[tile.chips]
-        behind = (1.0 / law.plate_w_per_k + resistance) * law.coolant_w_per_k
-        self._coupling.put(tile.chips, 1.0 / behind, law)
+        self._coupling[tile.chips] = law.coupling(resistance)
         knee_w_per_k = tile.plate.knee_lpm * _W_PER_K_PER_LPM
         self._usual_w_per_k[tile.number] = max(knee_w_per_k, 0.5 / float(resistance.min()))
         self._prepared_s[tile.number] = dt_s
 
-    # Scratch rows of a tile, by use: sleds 0 flow, 1 rate W/K, 2 arriving °C, 3-5 free;
+    # Scratch rows of a tile, by use: sleds 0 rate W/K, 1 arriving °C, 2-4 free;
     # chips 0 K / So, 1 K Tin / So, 2-3 free. A tile's three parts hand them on.
 
     def _supply(
         self, tile: Tile, state: PlantState, shares: Shares, loop: LoopFlow, dt_s: float
     ) -> None:
         """Flow, heat capacity rate and inlet temperature of each sled."""
-        flow, rate, arriving, free = self._scratch(self._sled_rows, tile.sleds, 4)
-        sled_flow, inlet = state.sled_flow_lpm[tile.sleds], state.sled_inlet_c[tile.sleds]
+        rate, arriving, renewed, heat = self._scratch(self._sled_rows, tile.sleds, 4)
+        flow, inlet = state.sled_flow_lpm[tile.sleds], state.sled_inlet_c[tile.sleds]
         np.multiply(_spread(tile, loop.flow_lpm), shares.sled_share[tile.sleds], out=flow)
-        sled_flow[:] = flow
         np.multiply(_spread(tile, loop.w_per_k_per_lpm), flow, out=rate)
         arriving[:] = _spread(tile, loop.arriving_c)
         # The hose as one well mixed volume, implicit like the chips.
-        flow *= dt_s / 60.0 / tile.sled.hose_l
-        np.add(flow, 1.0, out=free)
-        flow /= free
-        np.subtract(arriving, inlet, out=free)
-        free *= flow
-        inlet += free
+        np.multiply(flow, dt_s / 60.0 / tile.sled.hose_l, out=renewed)
+        np.multiply(renewed, arriving, out=heat)
+        inlet += heat
+        renewed += 1.0
+        inlet /= renewed
 
     def _chips(
         self, tile: Tile, law: ChipLaw, state: PlantState, shares: Shares, power_w: FloatArray
@@ -236,7 +206,8 @@ class SledBatch:
         to_inlet, inlet_heat, one, drive = self._scratch(self._chip_rows, tile.chips, 4)
         junction, plate = state.junction_c[tile.chips], state.plate_c[tile.chips]
         coolant, hbm = state.coolant_c[tile.chips], state.hbm_c[tile.chips]
-        coupling = self._exchange(tile, law, shares)
+        coupling = self._coupling[tile.chips]
+        slow, usual = self._exchange(tile, law, shares)
         _repeat(state.sled_inlet_c[tile.sleds], inlet_heat, tile.chips_per_sled)
         inlet_heat *= to_inlet
         np.multiply(power_w[tile.chips], law.power_k_per_w, out=drive, casting="same_kind")
@@ -245,12 +216,14 @@ class SledBatch:
         plate *= law.kept_plate_factor
         plate += junction  #                       n
         coolant += inlet_heat
-        np.multiply(coupling.ratio, plate, out=one)
+        np.multiply(coupling, plate, out=one)
         coolant += one
-        np.add(to_inlet, coupling.with_store, out=one)
+        np.add(to_inlet, coupling, out=one)
+        one += 1.0
         coolant /= one  #                          To'
         np.subtract(coolant, plate, out=one)
-        one *= coupling.of_plate
+        one *= coupling
+        one *= law.coolant_share
         plate += one  #                            Tp'
         junction *= law.drive_factor
         np.multiply(plate, law.junction_gain, out=one)
@@ -262,36 +235,31 @@ class SledBatch:
         hbm += one
         drive *= law.hbm_drive_factor
         hbm += drive
+        coupling[slow] = usual
 
-    def _exchange(self, tile: Tile, law: ChipLaw, shares: Shares) -> Coupling:
-        """Leaves K / So in scratch row 0; returns how plates couple to it.
+    def _exchange(self, tile: Tile, law: ChipLaw, shares: Shares) -> tuple[IntArray, Floats]:
+        """Leaves K / So in scratch row 0, and H / So of this step among the tile's couplings.
 
         Above the plate's knee, coolant warms straight along the plate (K is twice the rate) and
-        the film is constant; only chips below are worked out one by one.
+        the film is constant; only chips below are worked out one by one. Returns which those are
+        in the tile, and the couplings that they have above the knee.
         """
-        to_inlet, *_ = self._scratch(self._chip_rows, tile.chips, 1)
-        _, rate, _, doubled = self._scratch(self._sled_rows, tile.sleds, 4)
-        np.multiply(rate, 2.0 / law.coolant_w_per_k, out=doubled)
-        _repeat(doubled, to_inlet, tile.chips_per_sled)
+        (to_inlet,) = self._scratch(self._chip_rows, tile.chips, 1)
+        rate, _, free = self._scratch(self._sled_rows, tile.sleds, 3)
+        np.multiply(rate, 2.0 / law.coolant_w_per_k, out=free)
+        _repeat(free, to_inlet, tile.chips_per_sled)
         to_inlet *= shares.chip_share[tile.chips]
-        coupling = self._coupling.part(tile.chips)
         usual_w_per_k = self._usual_w_per_k[tile.number]
-        if float(rate.min()) * self._least(tile, shares.chip_share) >= usual_w_per_k:
-            return coupling
-        slow = np.flatnonzero(to_inlet < 2.0 / law.coolant_w_per_k * usual_w_per_k)
-        return self._slow_exchange(tile, law, slow, coupling.copy()) if len(slow) else coupling
+        np.multiply(rate, shares.least_chip_share[tile.sleds], out=free)
+        sleds = np.flatnonzero(free < usual_w_per_k)
+        rows = (sleds[:, None] * tile.chips_per_sled + np.arange(tile.chips_per_sled)).ravel()
+        slow = rows[to_inlet[rows] < 2.0 / law.coolant_w_per_k * usual_w_per_k]
+        usual: Floats = self._coupling[tile.chips][slow]
+        if len(slow):
+            self._slow_exchange(tile, law, slow)
+        return slow, usual
 
-    def _least(self, tile: Tile, chip_share: FloatArray) -> float:
-        """The smallest share of a chip in the tile; looked for only when the shares are new."""
-        shares, least = self._least_share[tile.number]
-        if shares is not chip_share:
-            least = float(chip_share[tile.chips].min())
-            self._least_share[tile.number] = (chip_share, least)
-        return least
-
-    def _slow_exchange(
-        self, tile: Tile, law: ChipLaw, rows: IntArray, coupling: Coupling
-    ) -> Coupling:
+    def _slow_exchange(self, tile: Tile, law: ChipLaw, rows: IntArray) -> None:
         """`_exchange` for the chips of a tile in `rows`, whose flow is low."""
         (to_inlet,) = self._scratch(self._chip_rows, tile.chips, 1)
         rate = to_inlet[rows] * (0.5 * law.coolant_w_per_k)
@@ -302,9 +270,7 @@ class SledBatch:
         resistance = self._plate_k_per_w[tile.chips][rows] * thicker
         weight = np.maximum(1.0 - rate * resistance, 0.5)
         to_inlet[rows] = rate / (weight * law.coolant_w_per_k)
-        behind = (1.0 / law.plate_w_per_k + resistance) * law.coolant_w_per_k
-        coupling.put(rows, 1.0 / behind, law)
-        return coupling
+        self._coupling[tile.chips][rows] = law.coupling(resistance)
 
     def _outlets(
         self,
@@ -316,30 +282,31 @@ class SledBatch:
         dt_s: float,
     ) -> None:
         """CPU, NIC and switch, and what leaves each sled."""
-        _, rate, arriving, heat, own, free = self._scratch(self._sled_rows, tile.sleds, 6)
+        rate, arriving, heat, own, warmer = self._scratch(self._sled_rows, tile.sleds, 5)
         inlet, other = state.sled_inlet_c[tile.sleds], state.other_c[tile.sleds]
-        _sum_chips(self._scratch(self._chip_rows, tile.chips, 1)[0], heat, tile.chips_per_sled)
+        outlet = state.sled_outlet_c[tile.sleds]
+        chip_heat, spare = self._scratch(self._chip_rows, tile.chips, 2)
+        _sum_chips(chip_heat, spare, heat, tile.chips_per_sled)
         heat *= law.coolant_w_per_k
         store = tile.sled.other_j_per_k / dt_s
         np.multiply(rate, shares.other_share[tile.sleds], out=own)
-        np.multiply(own, inlet, out=free)
-        other *= store
-        other += free
-        np.add(other, other_w[tile.sleds], out=other, casting="same_kind")
-        np.add(own, store, out=free)
-        other /= free
-        np.subtract(other, inlet, out=free)
-        free *= own
-        heat += free
-        still = rate < _STILL_W_PER_K if float(rate.min()) < _STILL_W_PER_K else None
-        np.maximum(rate, _STILL_W_PER_K, out=rate)
-        heat /= rate
-        outlet = state.sled_outlet_c[tile.sleds]
-        np.add(inlet, heat, out=outlet if still is None else free)
-        if still is not None:
-            np.copyto(outlet, free, where=~still)
-        np.subtract(outlet, arriving, out=free)
-        np.multiply(free, shares.sled_share[tile.sleds], out=self._mixing[tile.sleds])
+        np.subtract(other, inlet, out=warmer)
+        warmer *= store
+        np.add(warmer, other_w[tile.sleds], out=warmer, casting="same_kind")
+        np.add(own, store, out=other)
+        warmer /= other
+        np.add(inlet, warmer, out=other)
+        warmer *= own
+        heat += warmer
+        if float(rate.min()) >= _STILL_W_PER_K:
+            heat /= rate
+            np.add(inlet, heat, out=outlet)
+        else:
+            moves = rate >= _STILL_W_PER_K
+            np.divide(heat, rate, out=heat, where=moves)
+            np.add(inlet, heat, out=outlet, where=moves)
+        np.subtract(outlet, arriving, out=warmer)
+        np.multiply(warmer, shares.sled_share[tile.sleds], out=self._mixing[tile.sleds])
 
     def _scratch(self, rows: Floats, part: slice, count: int) -> list[Floats]:
         return [row[: part.stop - part.start] for row in rows[:count]]
@@ -357,10 +324,15 @@ def _repeat(values: FloatArray, out: Floats, chips_per_sled: int) -> None:
         out[chip::chips_per_sled] = values
 
 
-def _sum_chips(chip_values: Floats, out: Floats, chips_per_sled: int) -> None:
-    np.copyto(out, chip_values[::chips_per_sled])
+def _sum_chips(values: Floats, spare: Floats, out: Floats, chips_per_sled: int) -> None:
+    """Neighbours first, which halves what strides pass over; overwrites `values` and `spare`."""
+    while chips_per_sled % 2 == 0:
+        half = spare[: len(values) // 2]
+        np.add(values[::2], values[1::2], out=half)
+        values, spare, chips_per_sled = half, values, chips_per_sled // 2
+    np.copyto(out, values[::chips_per_sled])
     for chip in range(1, chips_per_sled):
-        out += chip_values[chip::chips_per_sled]
+        out += values[chip::chips_per_sled]
 
 
 def _tiles(
