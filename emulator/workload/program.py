@@ -23,6 +23,11 @@ they do: E8 of the benchmark prints how near to their tolerance sound products c
 LONE_SUM: Final = math.log(2.0 / FALSE_ALARM_PROBABILITY) / (2.0 * math.pi**2)
 """In place of 1 / 6 where one sum stands alone: see `ledger`."""
 
+SAMPLED_COLUMNS: Final = 128
+"""So many columns stand for all where a row's sum of squares only sets how much rounding to allow:
+12 % of the sum, and a few of the tolerance. Weights mix the columns, so any are as good.
+"""
+
 CHECK_COLUMNS: Final = 2
 """What a product carries beside its result: the promised checksum of that, and its source's."""
 
@@ -89,6 +94,10 @@ class Operands(NamedTuple):
     """Of the values' columns."""
     promised: Tensor
     """[2, rows]: what the result's checksum must be, and the source's as it was read."""
+    sampled: Tensor
+    """Those of the values whose squares are added up."""
+    sampled_factor: float
+    """The values' columns over those."""
 
 
 class Product:
@@ -131,6 +140,8 @@ class Product:
         block = self.target.block[first:end]
         columns = self.target.columns
         values = block[:, :columns]
+        # What closes a pair is scaled by its sum of squares, so there it is the whole one.
+        sampled = columns if self.closes_pair else min(columns, SAMPLED_COLUMNS)
         return Operands(
             source=self.source.values[first:end],
             weights=self.weights if self._verify else self.weights[:, :columns],
@@ -138,6 +149,8 @@ class Product:
             values=values,
             signs=self.target.signs,
             promised=block[:, columns:].T,
+            sampled=block[:, :sampled],
+            sampled_factor=columns / sampled,
         )
 
 

@@ -110,6 +110,8 @@ class ProductRunner:
             values=values,
             signs=product.target.signs[:columns],
             promised=self._part[:, :together],
+            sampled=values,
+            sampled_factor=1.0,
         )
         self._add(_Kind.PART, product, operands, 1)
         return column_flop * columns
@@ -149,6 +151,7 @@ class ProductRunner:
             block=values,
             values=values,
             promised=self._part[:, rows],
+            sampled=values,
         )
 
     def _struck(self, flop: float) -> list[int]:
@@ -168,7 +171,7 @@ class ProductRunner:
             if kind is _Kind.STRUCK:
                 self._strike(product, operands, slot, (chips[0], index))
                 continue
-            source, weights, block, values, signs, promised = operands
+            source, weights, block, values, signs, promised, sampled, factor = operands
             if kind is not _Kind.SETTLE:
                 matmul(source, weights, out=block)
             elif self._rounds:
@@ -178,7 +181,9 @@ class ProductRunner:
                     self._promise_part(product, operands)
                 sums, squares, kept = slot
                 matmul(values, signs, out=sums)
-                row_dots(values, values, out=squares)
+                row_dots(sampled, sampled, out=squares)
+                if factor > 1.0:
+                    squares *= factor
                 kept[:] = promised
             if product.closes_pair and kind is not _Kind.SETTLE:
                 self._bound(values, slot, number)
@@ -229,7 +234,8 @@ class ProductRunner:
                 if columns < product.target.columns:
                     self._promise_part(product, operands)
                 backend.matmul(operands.values, operands.signs, out=slot[0])
-                backend.row_dots(operands.values, operands.values, out=slot[1])
+                backend.row_dots(operands.sampled, operands.sampled, out=slot[1])
+                slot[1][:] *= operands.sampled_factor
                 slot[2][:] = operands.promised
         flip.undo(operands, before)
         if self._on_strike is not None:
