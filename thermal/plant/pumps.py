@@ -77,9 +77,9 @@ class Pumps:
         return self._flow_lpm(speed_ratio**2, shutoff, head_kpa)
 
     def _flow_lpm(
-        self, speed_squared: FloatArray, shutoff_kpa: FloatArray, head_kpa: FloatArray
+        self, speed_squared_ratio: FloatArray, shutoff_kpa: FloatArray, head_kpa: FloatArray
     ) -> FloatArray:
-        left = np.maximum(speed_squared - head_kpa[:, None] / shutoff_kpa, 0.0)
+        left = np.maximum(speed_squared_ratio - head_kpa[:, None] / shutoff_kpa, 0.0)
         flow: FloatArray = self._runout_lpm * np.sqrt(left / self._drop)
         return flow
 
@@ -95,16 +95,16 @@ class Pumps:
         Newton in the head for all loops at once, held inside shrinking brackets, because the
         slope of a pump is infinite at its shut-off head.
         """
-        squared = speed_ratio**2
-        most_kpa = (self._shutoff_kpa * head_ratio * squared).max(axis=1)
+        squared_ratio = speed_ratio**2
+        most_kpa = (self._shutoff_kpa * head_ratio * squared_ratio).max(axis=1)
         shutoff = np.maximum(self._shutoff_kpa * head_ratio, _NO_HEAD_KPA)
-        bend = self._runout_lpm**2 / (2.0 * shutoff * self._drop)
+        bend_square_lpm_per_kpa = self._runout_lpm**2 / (2.0 * shutoff * self._drop)
         still = (most_kpa <= _NO_HEAD_KPA) | np.isinf(system.coefficient)
         low, high = np.zeros_like(most_kpa), np.where(still, 1.0, most_kpa)
         head = np.where((guess_kpa > low) & (guess_kpa < high), guess_kpa, 0.5 * high)
         for _ in range(_MOST_STEPS):
-            given = self._flow_lpm(squared, shutoff, head)
-            excess, slope = _excess(given, bend, system, head)
+            given = self._flow_lpm(squared_ratio, shutoff, head)
+            excess, slope = _excess(given, bend_square_lpm_per_kpa, system, head)
             flows = excess > 0.0
             low, high = np.where(flows, head, low), np.where(flows, high, head)
             step = head - excess / slope
@@ -126,13 +126,18 @@ class Pumps:
 
 
 def _excess(
-    given_lpm: FloatArray, bend: FloatArray, system: SystemCurves, head_kpa: FloatArray
+    given_lpm: FloatArray,
+    bend_square_lpm_per_kpa: FloatArray,
+    system: SystemCurves,
+    head_kpa: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Pump flow less system flow at a head, and its (negative) slope in the head; a pump's slope
-    is `bend` [loops, pumps] over its flow.
+    is `bend_square_lpm_per_kpa` [loops, pumps] over its flow.
     """
     taken = system.flow_lpm(head_kpa)
     laminar = taken < system.knee_lpm
-    steepness = np.where(given_lpm > 0.0, bend / np.maximum(given_lpm, 1e-9), 0.0).sum(axis=1)
+    steepness = np.where(
+        given_lpm > 0.0, bend_square_lpm_per_kpa / np.maximum(given_lpm, 1e-9), 0.0
+    ).sum(axis=1)
     slope = -taken / (np.where(laminar, 1.0, system.exponent) * head_kpa) - steepness
     return given_lpm.sum(axis=1) - taken, np.minimum(slope, -1e-12)
