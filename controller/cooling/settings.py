@@ -171,7 +171,7 @@ class MpcSettings:
     """Over so long heat is watched for coming and going."""
     return_s: float = 6.0
     """How soon heat that swings is expected back at its mean."""
-    least_pump_ratio: float = 0.45
+    least_pump_ratio: float = 0.5
     """Slowest speed that is called economic."""
     most_bump_ratio: float = 0.008
     """Of valve or pumps in the cycle that takes over: below 1 %, as every change of law."""

@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from emulator.cdu import FirmwareState
+from emulator.readings import ControlMode
 from isotherm.bench.cooling.scenario import Outcome, Scenario, Trial, rig
 from isotherm.bench.cooling.trace import Trace
 from thermal.arrays import FloatArray
@@ -21,9 +22,13 @@ def c13(trial: Trial) -> Outcome:
         bench.controller_alive = False
         bench.run(lost_s)
         bench.controller_alive = True
+        bench.forget_controls()
+        while bench.requests[0].control_mode is ControlMode.LOCAL:
+            bench.run(1)
+        # The command of this second acts in the next.
         before = _commands(bench.firmware[0].state)
-        bench.run(2)
-        bumps.append(float(np.abs(_commands(bench.firmware[0].state) - before).max() / 2.0))
+        bench.run(1)
+        bumps.append(float(np.abs(_commands(bench.firmware[0].state) - before).max()))
         bench.run(180)
         hottest_c = float(bench.trace.column("hottest_c").max())
         metrics[f"max_junction_{lost_s}_s_c"] = hottest_c

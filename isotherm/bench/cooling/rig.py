@@ -103,10 +103,8 @@ class Rig:
         self.requests = [
             CduRequests(pump_ratio=(0.8,) * self.plant.pumps) for _ in range(self.loops)
         ]
-        self.controls: list[LoopControl] = [
-            initial(f"h1/loop{row:04d}", f"h1/cdu{row:04d}", settings.cooling)
-            for row in range(self.loops)
-        ]
+        self.controls: list[LoopControl] = []
+        self.forget_controls()
         self.second = 0
         self.load_ratio: FloatArray = np.full(self.loops, 0.2)
         self.chip_cap_ratio: FloatArray = np.ones(layout.sleds)
@@ -146,6 +144,13 @@ class Rig:
         for _ in range(seconds):
             self._second()
         return self
+
+    def forget_controls(self) -> None:
+        """Controllers begin anew, as one that was away for longer than its memory is good."""
+        cooling = self.settings.cooling
+        self.controls = [
+            initial(f"h1/loop{row:04d}", f"h1/cdu{row:04d}", cooling) for row in range(self.loops)
+        ]
 
     def settle(self, seconds: int = 420) -> "Rig":
         """Run until the start is forgotten."""
