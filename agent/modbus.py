@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Final, Protocol
 
 from pymodbus.client import ModbusTcpClient
-from pymodbus.exceptions import ModbusException
+from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ModbusPDU
 
 from agent.transport import NoAnswerError
@@ -16,6 +16,10 @@ from fleet.register_map import RegisterMap, parse_register_map
 
 MAP_FILE: Final = "registers/orv3.yaml"
 DEFAULT_PORT: Final = 502
+_DESCRIPTORS: Final = 1024
+"""FD_SETSIZE: pymodbus' synchronous client waits by select(), which takes no descriptor from here
+up (select(2), BUGS), and then says that the device had closed the connection.
+"""
 _EXCEPTIONS: Final = {
     1: "illegal function",
     2: "illegal address",
@@ -77,6 +81,7 @@ class ModbusTcp:
     def _asked(self, address: int, count: int, words: list[int] | None) -> ModbusPDU:
         client, unit_id = self._client, self._unit_id
         try:
+            self._check_descriptor()
             if words is None:
                 answer = client.read_holding_registers(address, count=count, device_id=unit_id)
             else:
@@ -85,6 +90,9 @@ class ModbusTcp:
             self._end()
             reason = " ".join(str(error).split()) or type(error).__name__
             raise NoAnswerError(f"{self.name} does not answer: {reason[:200]}") from error
+        except DeviceError:
+            client.close()  # type: ignore[no-untyped-call]
+            raise
         except Exception as error:
             self._end()
             raise DeviceError(f"{self.name}: an answer that is not Modbus: {error}") from error
@@ -94,6 +102,17 @@ class ModbusTcp:
                 f"{self.name}: register {address}: {_EXCEPTIONS.get(code, f'exception {code}')}"
             )
         return answer
+
+    def _check_descriptor(self) -> None:
+        client = self._client
+        if not client.connect():  # type: ignore[no-untyped-call]
+            raise ConnectionException("no connection")
+        number = client.socket.fileno() if client.socket else -1
+        if number >= _DESCRIPTORS:
+            raise DeviceError(
+                f"{self.name} was not asked: this process has too many open files (descriptor "
+                f"{number}, Modbus needs one below {_DESCRIPTORS}): run fewer devices in a process"
+            )
 
 
 def host_and_port(place: str) -> tuple[str, int]:

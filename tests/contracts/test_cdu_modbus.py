@@ -1,11 +1,14 @@
 """The agent's Modbus input and outputs on the emulated CDU: in process and over real TCP."""
 
 import math
+import os
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -322,3 +325,20 @@ def test_a_port_in_use_is_one_clear_error() -> None:
         server = ModbusServer({CDU: device}, first_port=taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match="Modbus of h1/cdu01: port"):
             server.start()
+
+
+def test_too_many_open_files_are_not_blamed_on_the_device() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("this machine lets a process open too few files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    with socket.create_server(("127.0.0.1", 0)) as nobody, ExitStack() as stack:
+        while (held := stack.enter_context(Path(os.devnull).open())).fileno() < 1024:
+            pass
+        registers = stack.enter_context(
+            closing(ModbusTcp(f"127.0.0.1:{nobody.getsockname()[1]}", unit_id=1))
+        )
+        with pytest.raises(DeviceError, match=r"too many open files.*below 1024"):
+            registers.read_registers(0, 2)
+        assert held.fileno() >= 1024
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
