@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Final
 
 import structlog
 import typer
@@ -24,6 +24,11 @@ from fleet.clock import SystemClock
 from fleet.errors import BusError, ConfigurationError, StoreError
 from fleet.kafka_options import read_kafka_options
 from fleet.topology import FleetMap, trn3_datacenter
+
+CYCLE_S: Final = 1.5
+"""The database may hold a control cycle for so long, once; then cooling goes on without it."""
+BULK_S: Final = 30.0
+"""What is no part of a cycle may take so long: history, timed chores, deliveries."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -81,9 +86,10 @@ def run(
             remote_write=read_remote_write(),
         )
         options.validate(fleet_map)
-        store = Store(database)
+        bulk = Store(database, patience_s=BULK_S)
+        store = bulk.beside(CYCLE_S)
         bus = KafkaBus(read_kafka_options(kafka))
-        runtime = ControllerRuntime(options, fleet_map, bus, store, SystemClock())
+        runtime = ControllerRuntime(options, fleet_map, bus, store, SystemClock(), bulk=bulk)
     except (ConfigurationError, StoreError, BusError) as error:
         typer.echo(f"isotherm-controller: {error}", err=True)
         raise typer.Exit(2) from None
@@ -92,6 +98,7 @@ def run(
     runtime.stop()
     bus.close()
     store.close()
+    bulk.close()
 
 
 def main() -> None:

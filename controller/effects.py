@@ -121,7 +121,7 @@ class Effects:
             return 0
         facts: list[_Fact] = []
         with self._store.begin() as tx:
-            self._leadership.check(tx)
+            self._leadership.limit(tx)
             self._take_resets(tx, desired)
             self._end_late_orders(tx, desired)
             for cooling in self._unwritten:
@@ -132,6 +132,7 @@ class Effects:
                 facts += found
                 told += notified
             facts += self._write_jobs(tx, judgement, desired)
+            self._leadership.check(tx)
         self._unwritten.clear()
         for number, reset in desired.guard_resets:
             self._reset_guard(number, reset)
@@ -271,11 +272,14 @@ class Effects:
         self, target: str, action: Action, cause: str, good_for_s: float, label: str = "cool"
     ) -> None:
         loop_id = self._loop_of[target]
-        lease = (
-            shard_name(TELEMETRY.partition_of(loop_id)) if target in self._cdu_ids else PLACEMENT
-        )
         # Asked for each command: a process that was stopped for minutes goes on in the middle.
-        if not self._leadership.held(lease):
+        if target in self._cdu_ids:
+            lease = shard_name(TELEMETRY.partition_of(loop_id))
+            good = self._leadership.steers(lease)
+        else:
+            lease = PLACEMENT
+            good = self._leadership.held(lease)
+        if not good:
             self.withheld_total += 1
             return
         term = self._leadership.term(lease)

@@ -20,6 +20,7 @@ from controller.effects import Effects, share_ack
 from controller.ingest.consume import Consumer
 from controller.ingest.lag import Ends
 from controller.ingest.told import ToldByAgents
+from controller.ingest.writer import HistoryWriter
 from controller.notify.deliver import Deliverer
 from controller.options import ControllerOptions
 from controller.others import OtherLoops
@@ -45,6 +46,10 @@ LISTEN_S = 0.2
 STOP_S = 4.0
 KEPT_ANSWERS = 10_000
 """Acknowledgements held while the store is away; commands whose answer is lost go out again."""
+GIVE_UP_S = 1.0
+"""Shards that are given up wait no longer for their windows, which the next holder reads again."""
+LEAVE_S = 2.0
+"""The same for a controller that ends."""
 KEEP_READING_S = 1.0
 """How often it is written down how far the bus was read."""
 
@@ -61,9 +66,11 @@ class Readiness:
 
 
 class ControllerRuntime:
-    """Reads telemetry, decides, acts. `cycle` is one turn by hand; `start` gives it a thread.
+    """Reads telemetry, decides, acts. `cycle` is one turn by hand; `start` gives it a thread, and
+    one each to the leases and to history, so that the cycle waits for neither.
 
-    Bus and store are the caller's to close, after `stop`.
+    `store` is for what a cycle waits for, `bulk` for what may take longer (the same when None).
+    Bus and stores are the caller's to close, after `stop`.
     """
 
     def __init__(
@@ -74,6 +81,7 @@ class ControllerRuntime:
         store: Store,
         clock: Clock,
         *,
+        bulk: Store | None = None,
         rng: Generator | None = None,
     ) -> None:
         options.validate(fleet_map)
@@ -81,6 +89,9 @@ class ControllerRuntime:
         self._map = fleet_map
         self._bus = bus
         self._store = store
+        self._bulk = bulk or store
+        self._lease_store: Store | None = None
+        self._writer: HistoryWriter | None = None
         self._clock = clock
         self.ingest = Consumer(bus, store, fleet_map, clock, loops=(), settings=options.ingest)
         self.ends = Ends(bus, clock)
@@ -92,13 +103,13 @@ class ControllerRuntime:
         self.told = ToldByAgents(bus, store, fleet_map, clock, options.enrolment)
         self.effects = Effects(bus, store, clock, fleet_map, self._leadership, options)
         rng = rng or np.random.default_rng()
-        self.deliverer = Deliverer(store, clock, rng, options.delivery)
+        self.deliverer = Deliverer(self._bulk, clock, rng, options.delivery)
         self.remote_write: RemoteWriter | None = None
         if options.remote_write is not None:
             own = rng.spawn(1)[0]
             self.remote_write = RemoteWriter(options.remote_write, fleet_map, clock, own)
         self.chores = Chores(
-            store, clock, options.chores, leads=lambda: self._leadership.held(PLACEMENT)
+            self._bulk, clock, options.chores, leads=lambda: self._leadership.held(PLACEMENT)
         )
         self._detectors = build_detectors(fleet_map)
         self._answers: list[ShareAck] = []
@@ -148,7 +159,10 @@ class ControllerRuntime:
         self._cycle_done("cycles")
 
     def start(self) -> None:
-        """Run cycles and deliveries in threads."""
+        """Run cycles, leases, history and deliveries in threads."""
+        self._lease_store = self._store.beside(self._options.lease.patience_s)
+        self._leadership.start(self._lease_store)
+        self._writer = HistoryWriter(self.ingest, self._bulk)
         self.deliverer.start()
         self.chores.start()
         self.ends.start()
@@ -169,9 +183,7 @@ class ControllerRuntime:
         if self.remote_write is not None:
             self.remote_write.stop(timeout_s=0.2)
         try:
-            if self._leads():
-                self.ingest.save(self._leadership.check, everything=True)
-            self._leadership.give_back()
+            self._stop_leading()
         except StoreError as error:
             _log.warning("stopped_without_store", error=str(error))
         self.told.start_over()
@@ -179,6 +191,24 @@ class ControllerRuntime:
         self.ingest.close()
         if self._decisions is not None:
             self._decisions.close()
+
+    def _stop_leading(self) -> None:
+        try:
+            if self._leads():
+                self._write_everything(LEAVE_S)
+        finally:
+            self._leadership.stop()
+            try:
+                self._leadership.give_back()
+            finally:
+                if self._lease_store is not None:
+                    self._lease_store.close()
+
+    def _write_everything(self, timeout_s: float) -> None:
+        if self._writer is None:
+            self.ingest.save(self._leadership.check, everything=True)
+        else:
+            self._writer.finish(self._leadership.guard(), timeout_s)
 
     def readiness(self) -> Readiness:
         at_s = self._cycle_at_s
@@ -263,7 +293,7 @@ class ControllerRuntime:
     def _give_up(self, surplus: Collection[str]) -> None:
         """What was read of them is written first, so that the next holder begins where we end."""
         try:
-            self.ingest.save(self._leadership.check, everything=True)
+            self._write_everything(GIVE_UP_S)
         finally:
             self._shards.drop(surplus)
             self._leadership.give_back(surplus)
@@ -280,6 +310,8 @@ class ControllerRuntime:
 
     def _desired(self) -> Desired | None:
         """None when the store is away."""
+        if not self._leadership.answers:
+            return None  # its leases ask every moment; nobody else need wait for it
         try:
             with self._store.read() as tx:
                 resets = [
@@ -410,13 +442,16 @@ class ControllerRuntime:
         now_s = self._clock.monotonic_s()
         if now_s - self._kept_at_s < KEEP_READING_S:
             return
+        self._kept_at_s = now_s
         try:
-            written = self.ingest.save(self._leadership.check)
+            if self._writer is None:
+                written = self.ingest.save(self._leadership.check)
+            else:
+                written = self._writer.turn(self._leadership.guard())
             self.counts["history_windows"] += written.windows
             self.counts["history_samples"] += written.samples
             self.counts["history_bytes"] += written.bytes
-            self._kept_at_s = now_s
-            if self._placing is not None:
+            if self._placing is not None and self._leadership.answers:
                 saved = self.told.save(self._leadership.check)
                 self.counts["losses_declared"] += saved.declared
                 self.counts["sleds_announced"] += saved.announced

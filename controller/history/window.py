@@ -45,6 +45,10 @@ class Sealed:
     agents: tuple[int, ...]
     """Rows of the agents with frames in it."""
 
+    @property
+    def bytes(self) -> int:
+        return sum(len(block.body) for block in self.blocks)
+
 
 def paired(blocks: Iterable[Block]) -> Iterator[tuple[Block, Block]]:
     """Each block with the times of its window, which come before it."""
@@ -92,6 +96,10 @@ class Window:
     def ticks(self) -> int:
         """Of the agent with most."""
         return int(self.filled.max())
+
+    @property
+    def memory_bytes(self) -> int:
+        return self._values.nbytes + self._counters.nbytes + self._names.nbytes
 
     def add(self, slabs: Sequence[Slab], share: GroupShare, partition: int, offset: int) -> None:
         """The share's frames, each agent at most once a slab; all ticks of a frame stay together.

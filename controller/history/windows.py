@@ -95,6 +95,10 @@ class Windows:
     def open_windows(self) -> Iterable[Window]:
         return self._open.values()
 
+    def due_bytes(self) -> int:
+        """Of windows that `take_due` gives next, but for those that it gives for their age."""
+        return sum(self._open[key].memory_bytes for key in set(self._due) if key in self._open)
+
     def first_offsets(self) -> dict[int, int]:
         """Partition -> offset of the oldest message with a frame in an open window."""
         return oldest(self._open.values())

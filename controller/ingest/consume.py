@@ -1,23 +1,25 @@
 """Telemetry, acknowledgements and events, from the bus into columns, history and lists."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
-from controller.history.window import Sealed, Window
 from controller.history.windows import HistorySettings, Windows
+from controller.ingest.batch import Batch, Written
 from controller.ingest.dead_letter import Reason, set_aside
+from controller.ingest.ledger import Ledger
 from controller.ingest.runs import Run, Runs
 from controller.ingest.schemas import Parking, SchemaBook, Waiting
-from controller.ingest.sequence import Sequences
+from controller.ingest.sequence import MAX_EPOCHS, Sequences
 from controller.state.columns import FleetColumns
 from controller.state.roster import Roster, Rows
 from controller.store import Store, Transaction
-from controller.store.marks import Mark
 from fleet.bus import Bus, Reader, Record, Start
 from fleet.clock import NS_PER_S, Clock
 from fleet.codec import decode_message
@@ -29,6 +31,7 @@ from fleet.topics import ACKS, EVENTS, SCHEMAS, TELEMETRY
 from fleet.topology import FleetMap
 
 _SCHEMA_POLL_S: Final = 0.1
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +50,11 @@ class IngestSettings:
     """A tick further ahead of this clock is not believed, and not kept as history."""
     behind_s: float = 7 * 86_400.0
     """The same, for the past; spools keep a day."""
+    held_bytes: int = 256 * 2**20
+    """While closed windows of so many bytes wait for the store, no telemetry is read: what is not
+    read stays on the bus, where nothing is lost. Compressed, that is an hour of 20,000 sleds.
+    """
     history: HistorySettings = field(default_factory=HistorySettings)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """What `save` has put into the store."""
-
-    windows: int = 0
-    samples: int = 0
-    bytes: int = 0
 
 
 class Consumer:
@@ -92,10 +90,12 @@ class Consumer:
             capacity=self._settings.parked_frames, patience_s=self._settings.parked_s
         )
         self._windows = Windows(self._roster, self._settings.history)
-        self._sealed: list[tuple[Window, Sealed]] = []
-        """Not written yet, because the store was away."""
-        self._grids: dict[str, int | None] = {}
+        self.paused = False
+        """Whether telemetry is left on the bus until the store takes what waits for it."""
+        self._paused_s = 0.0
+        self._never = threading.Event()
         self._sequences = Sequences(self._roster)
+        self._ledger = Ledger(self._roster, self._sequences)
         self._runs = Runs()
         self._schema_reader = bus.reader(SCHEMAS, start=Start.BEGINNING)
         self._telemetry = bus.reader(TELEMETRY, start=Start.BEGINNING, partitions=[])
@@ -109,7 +109,7 @@ class Consumer:
             loop: Counter() for loop in ("", *fleet_map.loop_ids)
         }
         """By loop ("" when a message does not say a known one): frames, malformed, duplicates,
-        late, gaps, parked, dead_letters, wrong_clocks.
+        late, gaps, parked, dead_letters, wrong_clocks, pauses, resumes.
         """
         self.dead_letters: Counter[Reason] = Counter()
         self.behind = False
@@ -140,7 +140,7 @@ class Consumer:
         rows = self._rows_of(lost)
         groups = frozenset(self._roster.group_of_row[rows].tolist())
         self._windows.drop(groups)
-        self._sealed = [pair for pair in self._sealed if pair[0].group not in groups]
+        self._ledger.drop(groups)
         self._parking.drop(lost)
         self._sequences.learn_again(rows, ())
 
@@ -198,7 +198,7 @@ class Consumer:
         self._each(self._schema_reader, self._take_schema)
         deadline_s = self._clock.monotonic_s() + self._settings.round_s
         taken = 0
-        batch = self._telemetry.poll(timeout_s, self._settings.batch)
+        batch = self._next(timeout_s)
         while batch:
             for record in batch:
                 self._take_telemetry(record)
@@ -206,12 +206,46 @@ class Consumer:
                 self._apply_run(run)
             taken += len(batch)
             self.behind = self._clock.monotonic_s() >= deadline_s
-            batch = [] if self.behind else self._telemetry.poll(0.0, self._settings.batch)
+            batch = [] if self.behind else self._next(0.0)
         self._give_up_waiting()
         if self._ends:
             at = self._telemetry.positions()
             self._ends = {p: end for p, end in self._ends.items() if at[p] < end}
         return taken
+
+    def _next(self, timeout_s: float) -> list[Record]:
+        if self._has_room():
+            return self._telemetry.poll(timeout_s, self._settings.batch)
+        self._clock.wait(self._never, timeout_s)
+        return []
+
+    def _has_room(self) -> bool:
+        # What waits is compressed meanwhile: some of its room must be free before reading goes on.
+        most_bytes = self._settings.held_bytes // (2 if self.paused else 1)
+        full = self.held_bytes() >= most_bytes
+        # A store that keeps up takes it with the next batch; that is no pause.
+        paused = full and not self._ledger.keeps_up
+        if paused != self.paused:
+            self.paused = paused
+            self._tell_pause()
+        return not full
+
+    def held_bytes(self) -> int:
+        """Of windows that are closed, or might be, and are not written."""
+        return self._ledger.waiting_bytes + self._windows.due_bytes()
+
+    def _tell_pause(self) -> None:
+        now_s = self._clock.monotonic_s()
+        partitions = sorted(self._telemetry.positions())
+        for loop, partition in self._partition_of.items():
+            if partition in partitions:
+                self.counts[loop]["pauses" if self.paused else "resumes"] += 1
+        if self.paused:
+            self._paused_s = now_s
+            _log.warning("telemetry_paused", partitions=partitions, held_bytes=self.held_bytes())
+        else:
+            paused_s = round(now_s - self._paused_s, 1)
+            _log.info("telemetry_resumed", partitions=partitions, paused_s=paused_s)
 
     def poll_answers(self) -> None:
         """Read acknowledgements and events."""
@@ -234,59 +268,35 @@ class Consumer:
         """Write the windows that are full (`everything`: all), and how far was read, in one
         transaction that `check` may refuse by raising. What was not written goes again next time.
         """
-        for window in self._windows.take_due(self._clock.monotonic_s(), all_of_them=everything):
-            self._sealed.append((window, self._seal(window)))
-        unsealed = self._unsealed()
-        agents = sorted({row for _, sealed in self._sealed for row in sealed.agents})
-        offsets = self._safe_offsets()
-        with self._store.begin() as tx:
-            check(tx)
-            for _, sealed in self._sealed:
-                tx.blocks.append(sealed.blocks)
-            marks = self._sequences.marks(agents, unsealed)
-            tx.marks.save(marks)
-            settled = self._save_gaps(tx, marks)
-            tx.marks.save_offsets(TELEMETRY.name, offsets)
-            tx.marks.save_offsets(ACKS.name, self._ack_reader.positions())
-        self._sequences.settle(settled)
-        written = Written(
-            windows=len(self._sealed),
-            samples=sum(sealed.samples for _, sealed in self._sealed),
-            bytes=sum(len(b.body) for _, sealed in self._sealed for b in sealed.blocks),
-        )
-        self._sealed.clear()
+        batch = self.prepare(everything=everything)
+        try:
+            written = self.write(self._store, batch, check)
+        except BaseException:
+            self.failed(batch)
+            raise
+        self.wrote(batch, written)
         return written
 
-    def _save_gaps(self, tx: Transaction, marks: Iterable[Mark]) -> list[tuple[int, int]]:
-        """Write down the holes of agents whose windows are written now. A number that fills a hole
-        and is not written yet counts as missing in its mark, and so it does here: it is looked at
-        again with the next window.
-        """
-        by_life = {(mark.agent, mark.epoch): mark for mark in marks}
-        settled = []
-        for row, epoch in self._sequences.unsettled():
-            agent = self._roster.agents[row]
-            mark = by_life.get((agent, epoch))
-            if mark is None:
-                continue
-            holes = self._sequences.missing(row, epoch)
-            if tx.gaps.follow(agent, epoch, holes, mark.missing, at_unix_ns=self._clock.unix_ns()):
-                settled.append((row, epoch))
-        return settled
+    def prepare(self, *, everything: bool = False) -> Batch:
+        """What is to be written now; `wrote` or `failed` comes before the next is prepared."""
+        due = self._windows.take_due(self._clock.monotonic_s(), all_of_them=everything)
+        return self._ledger.prepare(
+            due,
+            self._windows.open_windows(),
+            {TELEMETRY.name: self._safe_offsets(), ACKS.name: dict(self._ack_reader.positions())},
+        )
 
-    def _seal(self, window: Window) -> Sealed:
-        first_row = int(self._roster.first_row[window.group])
-        return window.seal(self._roster.group_ids[window.group], first_row, self._grids)
+    def write(self, store: Store, batch: Batch, check: Callable[[Transaction], None]) -> Written:
+        """One transaction; another thread than the consumer's may call this."""
+        return self._ledger.write(store, batch, check, at_unix_ns=self._clock.unix_ns())
 
-    def _unsealed(self) -> dict[tuple[int, int], list[int]]:
-        found: dict[tuple[int, int], list[int]] = {}
-        groups = {window.group for window, _ in self._sealed}
-        for window in self._windows.open_windows():
-            if window.group in groups:
-                first_row = int(self._roster.first_row[window.group])
-                for (seat, epoch), seqs in window.unsealed().items():
-                    found.setdefault((first_row + seat, epoch), []).extend(seqs)
-        return {name: sorted(seqs) for name, seqs in found.items()}
+    def wrote(self, batch: Batch, written: Written) -> None:
+        """The batch is in the store."""
+        self._ledger.wrote(batch, written)
+
+    def failed(self, batch: Batch) -> None:
+        """It is not, and goes again with the next."""
+        self._ledger.failed(batch)
 
     def _safe_offsets(self) -> dict[int, int]:
         """No message with a frame that waits or stands in an open window is passed."""
@@ -388,8 +398,11 @@ class Consumer:
         )
         counts["gaps"] += taken.missed
         counts["late"] += taken.late
+        if taken.forgotten:
+            text = f"{taken.forgotten} frames of lives of their agents before the last {MAX_EPOCHS}"
+            self._dead(record, Reason.FORGOTTEN_LIFE, text)
         if not taken.fresh.all():
-            counts["duplicates"] += int(np.count_nonzero(~taken.fresh))
+            counts["duplicates"] += int(np.count_nonzero(~taken.fresh)) - taken.forgotten
             slab = slab.take(np.flatnonzero(taken.fresh).tolist())
             if not len(slab):
                 return

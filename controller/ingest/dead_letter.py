@@ -18,6 +18,7 @@ class Reason(StrEnum):
     WRONG_KEY = "wrong_key"  # a loop's, in a partition that its key does not lead to
     UNKNOWN_AGENT = "unknown_agent"  # the loop has no such agent
     WRONG_CLOCK = "wrong_clock"  # measured long ago or in the future, by the agent's own clock
+    FORGOTTEN_LIFE = "forgotten_life"  # of a start of its agent too long ago to know what is stored
     UNKNOWN_SCHEMA = "unknown_schema"  # its schema document did not come in time
 
 

@@ -16,11 +16,16 @@ from fleet.frame import IntBlock
 
 MAX_RANGES: Final = 1024
 """Holes remembered for one life of an agent; older ones are given up as lost."""
-MAX_EPOCHS: Final = 3
-"""Lives of an agent remembered; its spool may still hold frames of the last ones."""
+MAX_EPOCHS: Final = 1024
+"""Lives of an agent remembered: its spool may still bring frames of each of them, and after a crash
+all lives in the windows that were open are read again. One that starts each minute for half a day
+has fewer.
+"""
 
 Range = tuple[int, int]
-Unsealed = Mapping[tuple[int, int], Iterable[int]]
+Life = tuple[int, int]
+"""(agent row, epoch)"""
+Unsealed = Mapping[Life, Iterable[int]]
 """(agent row, epoch) -> sequence numbers that were read and are not written yet."""
 
 
@@ -28,6 +33,7 @@ class Arrival(Enum):
     NEW = "new"  # the next, or after a hole
     LATE = "late"  # fills a hole
     DUPLICATE = "duplicate"  # read before
+    FORGOTTEN = "forgotten"  # of a life so old that nobody knows what was read of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,8 @@ class Taken:
     late: int
     missed: int
     """Frames before these that are now missing."""
+    forgotten: int = 0
+    """Frames of lives that are not remembered; not fresh, for they may be stored already."""
 
 
 class Sequences:
@@ -53,6 +61,8 @@ class Sequences:
         self._missing: dict[tuple[int, int], list[Range]] = {}
         self._unsettled: set[tuple[int, int]] = set()
         """(row, epoch) whose holes have changed since they were written down."""
+        self._unmarked: set[tuple[int, int]] = set()
+        """(row, epoch) of older lives whose mark is not written as it is now."""
         self._learn(marks)
 
     def learn_again(self, rows: Rows, marks: Iterable[Mark]) -> None:
@@ -62,7 +72,9 @@ class Sequences:
         self._older = {row: lives for row, lives in self._older.items() if row not in gone}
         self._missing = {at: holes for at, holes in self._missing.items() if at[0] not in gone}
         self._unsettled = {at for at in self._unsettled if at[0] not in gone}
+        self._unmarked = {at for at in self._unmarked if at[0] not in gone}
         self._learn(marks)
+        self._unmarked = {at for at in self._unmarked if at[0] not in gone}
 
     def _learn(self, marks: Iterable[Mark]) -> None:
         for mark in sorted(marks, key=lambda mark: mark.epoch):
@@ -84,9 +96,10 @@ class Sequences:
             for row, epoch, seq in zip(rows.tolist(), epochs.tolist(), seqs.tolist(), strict=True)
         ]
         return Taken(
-            fresh=np.array([arrival is not Arrival.DUPLICATE for arrival, _ in arrivals]),
+            fresh=np.array([one is Arrival.NEW or one is Arrival.LATE for one, _ in arrivals]),
             late=sum(arrival is Arrival.LATE for arrival, _ in arrivals),
             missed=sum(missed for _, missed in arrivals),
+            forgotten=sum(arrival is Arrival.FORGOTTEN for arrival, _ in arrivals),
         )
 
     def go_on(self, rows: Rows, epochs: IntBlock, seqs: IntBlock, slabs: int) -> bool:
@@ -104,7 +117,7 @@ class Sequences:
         lives = self._lives(row)
         if epoch not in lives:
             if len(lives) >= MAX_EPOCHS and epoch < min(lives):
-                return Arrival.DUPLICATE, 0  # so old that nobody remembers it
+                return Arrival.FORGOTTEN, 0
             last = 0
             if not lives or epoch < max(lives):
                 # Of a life that was never heard, nobody knows what came before. Nothing is called
@@ -133,15 +146,27 @@ class Sequences:
         """(agent row, epoch) whose holes are to be written down."""
         return sorted(self._unsettled)
 
-    def settle(self, written: Iterable[tuple[int, int]]) -> None:
-        """Their holes are written down."""
-        self._unsettled.difference_update(written)
+    def settle(self, lives: Iterable[Life]) -> None:
+        """Their holes are being written down as they are now."""
+        self._unsettled.difference_update(lives)
+
+    def again(self, marks: Iterable[Mark], lives: Iterable[Life]) -> None:
+        """These marks, and the holes of these lives, were not written after all."""
+        self._unsettled.update(at for at in lives if at[1] in self._lives(at[0]))
+        for mark in marks:
+            row = self._roster.row(mark.agent)
+            if row is not None and mark.epoch in self._older.get(row, ()):
+                self._unmarked.add((row, mark.epoch))
 
     def marks(self, rows: Iterable[int], unsealed: Unsealed) -> list[Mark]:
-        """How far each agent was read, every life; what is not written yet counts as missing."""
+        """How far each agent was read, in every life whose mark may have changed since `written`;
+        what is not written yet counts as missing.
+        """
         marks = []
         for row in rows:
             for epoch, last in self._lives(row).items():
+                if epoch != self._epoch[row] and (row, epoch) not in self._unmarked:
+                    continue
                 holes = [*self._missing.get((row, epoch), ()), *_runs(unsealed.get((row, epoch)))]
                 marks.append(
                     Mark(
@@ -153,9 +178,17 @@ class Sequences:
                 )
         return marks
 
-    def oldest_epoch(self, row: int) -> int:
-        """The oldest life that is still remembered."""
-        return min(self._lives(row))
+    def written(self, marks: Iterable[Mark], unsealed: Unsealed) -> None:
+        """These marks are being written; those with `unsealed` numbers go there once more."""
+        for mark in marks:
+            row = self._roster.row(mark.agent)
+            if row is not None and not unsealed.get((row, mark.epoch)):
+                self._unmarked.discard((row, mark.epoch))
+
+    def forgotten(self, rows: Iterable[int]) -> dict[str, int]:
+        """Agent -> its oldest life that is remembered, where older ones were forgotten."""
+        full = [row for row in rows if len(self._older.get(row, ())) >= MAX_EPOCHS - 1]
+        return {self._roster.agents[row]: min(self._older[row]) for row in full}
 
     def _lives(self, row: int) -> dict[int, int]:
         lives = dict(self._older.get(row, {}))
@@ -169,19 +202,24 @@ class Sequences:
         if epoch > newest:
             if newest >= 0:
                 older[newest] = int(self._last[row])
+                self._unmarked.add((row, newest))
             self._epoch[row], self._last[row] = epoch, last
         else:
             older[epoch] = last
+            self._unmarked.add((row, epoch))
         if len(older) >= MAX_EPOCHS:
             gone = min(older)
             del older[gone]
             self._missing.pop((row, gone), None)
+            self._unmarked.discard((row, gone))
+            self._unsettled.discard((row, gone))
 
     def _keep(self, row: int, epoch: int, seq: int) -> None:
         if epoch == self._epoch[row]:
             self._last[row] = seq
         else:
             self._older[row][epoch] = seq
+            self._unmarked.add((row, epoch))
 
     def _fill(self, row: int, epoch: int, seq: int) -> Arrival:
         holes = self._missing.get((row, epoch), [])
@@ -195,6 +233,7 @@ class Sequences:
         if not holes:
             del self._missing[row, epoch]
         self._unsettled.add((row, epoch))
+        self._unmarked.add((row, epoch))
         return Arrival.LATE
 
 

@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Final, Self
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from controller.store.audit import Audit
 from controller.store.blocks import Blocks
 from controller.store.cordons import Cordons
-from controller.store.engine import WRITES, open_engine, parse_url, place_of
+from controller.store.engine import PATIENCE_S, WRITES, open_engine, parse_url, place_of
 from controller.store.enrolments import Enrolments
 from controller.store.gaps import Gaps
 from controller.store.guards import Guards
@@ -28,6 +29,9 @@ from controller.store.rollups import Rollups
 from controller.store.starts import AgentStarts
 from controller.store.webhooks import Webhooks
 from fleet.errors import StoreError
+
+MIGRATION_S: Final = 600.0
+"""Tables that hold years of history take their time."""
 
 
 class Transaction:
@@ -114,48 +118,58 @@ class Store:
 
     `url` is `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`. Opening brings the
     tables up to date. Raises ConfigurationError for an address that can not be used and StoreError
-    when no database answers there.
+    when no database answers there. Each question must be answered in `patience_s`. `prepared`:
+    the tables are up to date, and nothing is asked yet.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience_s: float = PATIENCE_S, prepared: bool = False) -> None:
         parsed = parse_url(url)
+        self._url = url
         self.place = place_of(parsed)
-        self._engine = open_engine(parsed)
+        self._engine = open_engine(parsed, patience_s)
+        if prepared:
+            return
+        engine = open_engine(parsed, MIGRATION_S)
         try:
-            with self._connected(writes=True) as connection:
+            with _connected(engine, self.place, writes=True) as connection:
                 migrate(connection)
-        except StoreError:
-            self._engine.dispose()
-            raise
+        finally:
+            engine.dispose()
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """A transaction that may write; StoreError when the database refuses or is away."""
-        with self._connected(writes=True) as connection:
+        with _connected(self._engine, self.place, writes=True) as connection:
             yield Transaction(connection)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """A transaction that only reads: on SQLite it waits for no writer."""
-        with self._connected(writes=False) as connection:
+        with _connected(self._engine, self.place, writes=False) as connection:
             yield Transaction(connection)
+
+    def beside(self, patience_s: float) -> Self:
+        """The same database by connections of its own: neither store waits for the other's. The
+        caller closes it.
+        """
+        return type(self)(self._url, patience_s=patience_s, prepared=True)
 
     def ping(self) -> None:
         """StoreError when the database does not answer."""
-        with self._connected(writes=False) as connection:
+        with _connected(self._engine, self.place, writes=False) as connection:
             connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
         self._engine.dispose()
 
-    @contextmanager
-    def _connected(self, *, writes: bool) -> Iterator[Connection]:
-        engine = self._engine.execution_options(**{WRITES: writes})
-        try:
-            with engine.begin() as connection:
-                yield connection
-        except (DBAPIError, PoolTimeoutError) as error:
-            raise StoreError(f"{self.place}: {_reason(error)}") from error
+
+@contextmanager
+def _connected(engine: Engine, place: str, *, writes: bool) -> Iterator[Connection]:
+    try:
+        with engine.execution_options(**{WRITES: writes}).begin() as connection:
+            yield connection
+    except (DBAPIError, PoolTimeoutError) as error:
+        raise StoreError(f"{place}: {_reason(error)}") from error
 
 
 def _reason(error: SQLAlchemyError) -> str:

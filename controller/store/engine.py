@@ -1,20 +1,23 @@
 """Opening a database: SQLite for one machine, PostgreSQL for several."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from controller.store.patient import connect_within
 from fleet.errors import ConfigurationError, StoreError
 
 WRITES: Final = "isotherm_writes"
 """Execution option of a connection whose transaction will write."""
 
-CONNECT_TIMEOUT_S: Final = 5
-BUSY_TIMEOUT_MS: Final = 5000
+PATIENCE_S: Final = 5.0
+"""Long enough for what people and detectors ask; those who can not wait so long say so."""
+_CONNECT_S: Final = (2, 5)
+"""Least (libpq takes no shorter time) and most seconds for a connection."""
 _DRIVERS: Final = {
     "sqlite": "sqlite",
     "sqlite+pysqlite": "sqlite",
@@ -53,25 +56,36 @@ def place_of(url: URL) -> str:
     return f"database {url.database!r} at {url.host or 'localhost'}:{url.port or 5432}"
 
 
-def open_engine(url: URL) -> Engine:
+def open_engine(url: URL, patience_s: float = PATIENCE_S) -> Engine:
+    """An engine whose database has `patience_s` to answer each question."""
     if url.drivername != "sqlite":
-        return create_engine(
-            url,
-            pool_pre_ping=True,  # a restarted server costs a reconnect, not a failed cycle
-            pool_timeout=CONNECT_TIMEOUT_S,
-            connect_args={
-                "connect_timeout": CONNECT_TIMEOUT_S,
-                # A server that stops to answer in the middle must not hold the cycle for minutes.
-                "tcp_user_timeout": CONNECT_TIMEOUT_S * 1000,
-                "application_name": "isotherm",
-            },
-        )
+        return _open_postgresql(url, patience_s)
     folder = Path(str(url.database)).parent
     if not folder.is_dir():
         raise StoreError(f"{place_of(url)} can not be opened: there is no folder {folder}")
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1e3})
+    engine = create_engine(url, connect_args={"timeout": patience_s})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _open_postgresql(url: URL, patience_s: float) -> Engine:
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,  # a restarted server costs a reconnect, not a failed cycle
+        pool_timeout=min(patience_s, _CONNECT_S[1]),
+        connect_args={
+            "connect_timeout": min(max(round(patience_s), _CONNECT_S[0]), _CONNECT_S[1]),
+            "tcp_user_timeout": round(patience_s * 1e3),
+            "application_name": "isotherm",
+        },
+    )
+    connect = connect_within(patience_s)
+
+    def patiently(_dialect: Any, _entry: Any, args: Any, settings: Any) -> Any:
+        return connect(*args, **settings)
+
+    event.listen(engine, "do_connect", patiently)
     return engine
 
 
@@ -83,7 +97,6 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

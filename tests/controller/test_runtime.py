@@ -1,6 +1,5 @@
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from controller.options import ControllerOptions
 from controller.placement.job import Job, JobState
 from controller.remote_write.settings import RemoteWriteSettings
 from controller.runtime import ControllerRuntime
-from controller.store import Store, Transaction
+from controller.store import Store
 from controller.store.leadership import LeaseSettings, shard_name
 from controller.store.leases import GIVEN_BACK
 from controller.store.outbox import Delivery
@@ -31,37 +30,16 @@ from fleet.commands import (
     decode_command,
     encode,
 )
-from fleet.errors import ConfigurationError, StoreError
+from fleet.errors import ConfigurationError
 from fleet.topics import ACKS, COMMANDS, LIVE, TELEMETRY
 from fleet.topology import FleetMap, trn3_datacenter
 from isotherm.bench.pipeline.fleet_voice import FleetVoice
 from tests.controller.builders import make_job, make_webhook
+from tests.controller.flaky_store import FlakyStore
 from tests.controller.receiver import Receiver
 from thermal.control.interlock import TripLevel, TripReason
 
 LOOP = "h1/loop01"
-
-
-class FlakyStore(Store):
-    """A database that can be taken away."""
-
-    available = True
-
-    @contextmanager
-    def begin(self) -> Iterator[Transaction]:
-        self._refuse()
-        with super().begin() as tx:
-            yield tx
-
-    @contextmanager
-    def read(self) -> Iterator[Transaction]:
-        self._refuse()
-        with super().read() as tx:
-            yield tx
-
-    def _refuse(self) -> None:
-        if not self.available:
-            raise StoreError("the database is away")
 
 
 @dataclass
@@ -352,16 +330,46 @@ def test_a_person_takes_an_incident_and_it_ends(house: House) -> None:
     assert house.deliveries()[0].kind.value == "resolved"
 
 
-def test_without_the_database_cooling_lasts_as_long_as_the_lease(house: House) -> None:
-    runtime = house.controller(lease=LeaseSettings(length_s=10.0, margin_s=2.0))
-    house.run(runtime, cycles=20)
+def test_without_the_database_cooling_goes_on_under_the_same_term(house: House) -> None:
+    runtime = house.controller()
+    terms = {command.term for command in cooling(house.run(runtime, cycles=20))}
     house.store.available = False
-    assert len(cooling(house.run(runtime, cycles=5))) == 5
-    house.run(runtime, cycles=5)
-    assert cooling(house.run(runtime, cycles=5)) == []
+    sent = cooling(house.run(runtime, cycles=60))
+    assert len(sent) == 60
+    assert {command.term for command in sent} <= terms
     assert runtime.counts["bugs"] == 0
     house.store.available = True
+    assert {command.term for command in cooling(house.run(runtime, cycles=5))} <= terms
+
+
+def test_without_the_database_cooling_does_not_go_on_for_ever(house: House) -> None:
+    runtime = house.controller(lease=LeaseSettings(credit_s=10.0))
+    house.run(runtime, cycles=20)
+    house.store.available = False
+    house.run(runtime, cycles=10)
+    assert cooling(house.run(runtime, cycles=5)) == []
+    house.store.available = True
     assert cooling(house.run(runtime, cycles=20))
+
+
+def test_a_database_that_is_away_is_asked_by_the_leases_alone(house: House) -> None:
+    runtime = house.controller()
+    house.run(runtime, cycles=20)
+    house.store.available = False
+    house.run(runtime, cycles=1)
+    before = house.store.asked
+    house.run(runtime, cycles=10)
+    # Once a cycle for the leases, once for history, which has a thread of its own in earnest.
+    assert house.store.asked - before == 20
+
+
+def test_jobs_are_not_started_without_the_database(house: House) -> None:
+    runtime = house.controller()
+    house.run(runtime, cycles=20)
+    house.submit(make_job(chips=144))
+    house.store.available = False
+    sent = house.run(runtime, cycles=10)
+    assert not [one for one in sent if isinstance(one.action, StartJob)]
 
 
 def test_what_could_not_be_written_is_found_again(house: House) -> None:

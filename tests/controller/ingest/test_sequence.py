@@ -79,13 +79,39 @@ def test_a_spool_may_still_bring_frames_of_the_life_before() -> None:
 
 def test_memory_is_bounded() -> None:
     sequences = Sequences(ROSTER)
-    for epoch in range(1, 8):
-        for seq in range(1, 4 * MAX_RANGES, 2):
-            sequences.take_one(0, epoch, seq)
+    for seq in range(1, 4 * MAX_RANGES, 2):
+        sequences.take_one(0, 1, seq)
+    assert len(sequences.missing(0, 1)) == MAX_RANGES
+    for epoch in range(2, 2 * MAX_EPOCHS):
+        sequences.take_one(0, epoch, 2)
+    assert len(sequences.marks([0], {})) == MAX_EPOCHS
+    assert len(sequences._missing) == MAX_EPOCHS
+    assert len(sequences._unsettled) == MAX_EPOCHS
+    assert sequences.forgotten([0, 1]) == {A: MAX_EPOCHS}
+
+
+def test_of_a_life_that_is_forgotten_nothing_is_believed() -> None:
+    sequences = Sequences(ROSTER)
+    for epoch in range(2, MAX_EPOCHS + 3):
+        sequences.take_one(0, epoch, 1)
+    taken = sequences.take(np.array([0]), np.array([2]), np.array([2]), distinct=True)
+    assert taken.fresh.tolist() == [False]
+    assert taken.forgotten == 1
+
+
+def test_only_lives_that_have_changed_are_written_again() -> None:
+    sequences = Sequences(ROSTER)
+    for epoch in (1, 2, 3):
+        sequences.take_one(0, epoch, 1)
+    held = {(0, 2): [1]}
+    marks = sequences.marks([0], held)
+    assert [mark.epoch for mark in marks] == [1, 2, 3]
+    sequences.written(marks, held)
     marks = sequences.marks([0], {})
-    assert len(marks) == MAX_EPOCHS
-    assert all(len(mark.missing) <= MAX_RANGES for mark in marks)
-    assert len(sequences._missing) <= MAX_EPOCHS
+    assert [mark.epoch for mark in marks] == [2, 3]  # of the second, a number was held back
+    sequences.written(marks, {})
+    sequences.take_one(0, 1, 2)
+    assert [mark.epoch for mark in sequences.marks([0], {})] == [1, 3]
 
 
 def test_what_was_saved_is_continued() -> None:

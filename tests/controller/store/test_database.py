@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 
 from controller.store import Store
 from controller.store.engine import parse_url
@@ -125,3 +126,18 @@ def test_the_usual_spellings_of_postgresql_mean_one_driver() -> None:
     spellings = ("postgresql", "postgres", "postgresql+psycopg")
     drivers = {parse_url(f"{name}://h/x").drivername for name in spellings}
     assert drivers == {"postgresql+psycopg"}
+
+
+@pytest.mark.postgresql
+def test_a_question_that_takes_too_long_is_given_up_and_the_next_is_answered(
+    postgres_database_url: str,
+) -> None:
+    store = Store(postgres_database_url, patience_s=0.3)
+    with pytest.raises(StoreError), store.begin() as tx:
+        tx._connection.execute(text("SELECT pg_sleep(20)"))
+    store.ping()
+    patient = store.beside(60.0)
+    with patient.begin() as tx:
+        tx._connection.execute(text("SELECT pg_sleep(0.5)"))
+    patient.close()
+    store.close()
