@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Final
 
 from controller.cooling.settings import VoteSettings
 
 DISAGREES = "disagrees with the sleds' inlets"
 INLETS_LIE = "believed against the sleds' inlets, since the heat balance agrees with it"
 ALONE = "disagrees with the heat balance, and no sled's inlet is heard"
+_LANDED_RATIO: Final = 0.1
+"""Of a leap's bound: a sensor whose lead is below has landed, and leads again. Estimate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,8 @@ class SupplyVote:
     """What is wrong; empty when all agree."""
     matched_c: float = math.nan
     """The CDU's sensor as late as the sleds' inlets are."""
+    leapt: bool = False
+    """The sensor has leapt, and `matched_c` has not followed yet."""
     jump_k: float = 0.0
     drift_k: float = 0.0
     bias_k: float = 0.0
@@ -93,6 +98,8 @@ def _seen(
     if not fresh:
         share = -math.expm1(-dt_s / settings.transit_s)
         matched_c = state.matched_c + share * (sensor_c - state.matched_c)
+    lead_k = abs(sensor_c - matched_c)
+    leapt = lead_k > settings.jump_k * (_LANDED_RATIO if state.leapt else 1.0)
     bias_k, learnt_s = state.bias_k, state.learnt_s
     if learnt_s < settings.learn_s and abs(matched_c - inlet_c) <= settings.most_bias_k:
         learnt_s += dt_s
@@ -103,6 +110,7 @@ def _seen(
     return replace(
         state,
         matched_c=matched_c,
+        leapt=leapt,
         bias_k=bias_k,
         learnt_s=learnt_s,
         jump_k=state.jump_k + jump * (gap_k - state.jump_k),
@@ -125,7 +133,6 @@ def _judged(
         return replace(state, value_c=sensor_c, substituted=False, words=INLETS_LIE)
     # The level from the inlets; what moves faster than they can follow from the sensor, unless it
     # leaps. A law tuned to the sensor would swing on inlets alone.
-    lead_k = sensor_c - state.matched_c
-    lead_k = lead_k if abs(lead_k) <= settings.jump_k else 0.0
+    lead_k = 0.0 if state.leapt else sensor_c - state.matched_c
     value_c = inlet_c + state.bias_k + lead_k
     return replace(state, value_c=value_c, substituted=True, words=DISAGREES)
