@@ -1,5 +1,6 @@
 """`isotherm`: the one command of the house."""
 
+import gc
 import sys
 from typing import Final
 
@@ -94,6 +95,9 @@ def main() -> None:
     except IsothermError as error:
         typer.echo(f"isotherm: {error}", err=True)
         sys.exit(1)
+    finally:
+        # The process ends: what is left need not be searched for cycles, which takes a second.
+        gc.freeze()
 
 
 if __name__ == "__main__":
