@@ -25,7 +25,7 @@ from emulator.options import EmulatorOptions
 from emulator.panel import Hall, Panel
 from emulator.readings import CduReadings, CduRequests, JobSpec, SledReadings, SledRequests
 from emulator.sensing import CduFirmware, Sensors
-from emulator.sensors import FleetSensors
+from emulator.sensors import FleetSensors, meter_sizes
 from emulator.serving.backlog import Backlog
 from emulator.serving.replica import BatchLimits
 from emulator.serving.report import ServingReport
@@ -77,7 +77,11 @@ class World:
         self._clock = clock
         chips = fleet_map.chips
         plant_rng, product_rng, ecc_rng, traffic_rng, sensor_rng, chance_rng = rng.spawn(6)
-        self._sensors: Sensors = sensors if sensors is not None else FleetSensors(sensor_rng)
+        self._sensors: Sensors = (
+            sensors
+            if sensors is not None
+            else FleetSensors(sensor_rng, sizes=meter_sizes(self.skus))
+        )
         self._panel = Panel(fleet_map, self._sensors, self.skus)
         self._weather = _weather_source(options, rng.spawn(1)[0])
         self._hall = options.plant.hall()

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from emulator.sensing import SensorFault, SensorFaultKind
+from emulator.skus import FleetSkus
 from emulator.sourced import load
 from fleet.metrics import BY_NAME
 from thermal.arrays import FloatArray
@@ -44,11 +45,32 @@ class SensorData:
 class SensorSettings:
     """The settings file of sensors."""
 
+    sled_plates: int
+    """Cold plates of the sled whose flow meter is described."""
+    loop_plates: int
+    """Of the loop whose flow meters are described."""
     metrics: Mapping[str, SensorData]
 
 
-SENSOR_DATA: Final = load("emulator.plant_parts", "sensors.yaml", SensorSettings).metrics
+_SETTINGS: Final = load("emulator.plant_parts", "sensors.yaml", SensorSettings)
+SENSOR_DATA: Final = _SETTINGS.metrics
 """By metric; what is not named shows the truth."""
+
+
+def meter_sizes(skus: FleetSkus) -> Mapping[str, FloatArray]:
+    """Ranges of the flow meters that a hall has, by metric, over those described: one is chosen
+    for the flow of its sled or loop.
+    """
+    fleet_map = skus.fleet_map
+    plates = np.add.reduceat(
+        skus.chip_column(lambda chip: chip.cold_plates), fleet_map.first_chip_of_sled
+    )
+    loops = np.bincount(fleet_map.loop_of_sled, plates) / _SETTINGS.loop_plates
+    return {
+        "coolant_flow_lpm": plates / _SETTINGS.sled_plates,
+        "secondary_flow_lpm": loops,
+        "primary_flow_lpm": loops,
+    }
 
 
 class FleetSensors:
@@ -58,10 +80,16 @@ class FleetSensors:
     """
 
     def __init__(
-        self, rng: np.random.Generator, data: Mapping[str, SensorData] = SENSOR_DATA
+        self,
+        rng: np.random.Generator,
+        data: Mapping[str, SensorData] = SENSOR_DATA,
+        *,
+        sizes: Mapping[str, FloatArray] | None = None,
     ) -> None:
+        """`sizes` are ranges over those of `data`, by metric and sensor; 1 where not named."""
         self._rng = rng
         self._data = data
+        self._sizes = sizes or {}
         self._channels: dict[str, _Channel] = {}
         self._faults: dict[str, dict[int, SensorFault]] = {}
 
@@ -70,7 +98,8 @@ class FleetSensors:
         channel = self._channels.get(metric)
         if channel is None:
             data = self._data.get(metric, SensorData())
-            channel = _Channel(data, _floor(metric), len(truth), self._rng)
+            size = self._sizes.get(metric, np.ones(len(truth)))
+            channel = _Channel(data, _floor(metric), size, self._rng)
             self._channels[metric] = channel
         return channel.read(truth, dt_s, self._faults.get(metric, {}))
 
@@ -86,8 +115,12 @@ class FleetSensors:
 class _Channel:
     """The sensors of one metric."""
 
-    def __init__(self, data: SensorData, floor: float, rows: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, data: SensorData, floor: float, size: FloatArray, rng: np.random.Generator
+    ) -> None:
+        rows = len(size)
         self._data = data
+        self._blind_below = data.blind_below * size
         self._floor = floor
         self._rng = rng
         self._bias = data.bias * _spread(rng, rows)
@@ -119,7 +152,7 @@ class _Channel:
             sigma = data.noise + data.noise_ratio * np.abs(shown)
             shown = shown + sigma * self._rng.standard_normal(len(shown))
         if data.blind_below > 0.0:
-            shown = np.where(shown < data.blind_below, 0.0 * shown, shown)
+            shown = np.where(shown < self._blind_below, 0.0 * shown, shown)
         if data.resolution > 0.0:
             shown = np.round(shown / data.resolution) * data.resolution
         floored: FloatArray = np.maximum(shown, self._floor)

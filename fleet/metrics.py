@@ -128,7 +128,14 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     _row(_CDU, _G, _R, "primary_supply_c", (-10, 60), "Facility water in."),
     _row(_CDU, _G, _R, "primary_return_c", (-10, 90), "Facility water out."),
     _row(_CDU, _G, _R, "primary_flow_lpm", (0, 5000), "Facility water flow."),
-    _row(_CDU, _G, _R, "valve_ratio", (0, 1), "Position of the facility-water valve."),
+    _row(
+        *(_CDU, _G, _R, "valve_ratio", (0, 1)),
+        "Position of the facility-water valve, or speed of the fans of an in-row cooler.",
+    ),
+    _row(
+        *(_CDU, _G, _R, "fan_power_w", (0, 200_000)),
+        "Electric power of the fans of an in-row cooler; no reading where there are none.",
+    ),
     _row(_CDU, _G, _R, "heat_removed_w", (-1e6, 5e6), "Heat given to facility water."),
     _row(_CDU, _G, _R, "reservoir_level_ratio", (0, 1), "Coolant in the reservoir."),
     _row(_CDU, _G, _R, "hall_air_c", (-20, 60), "Air at the CDU."),

@@ -33,7 +33,8 @@ _PUMPS: Final = tuple(f"pump{number}_rpm" for number in range(1, 5))
 _AIR_IN: Final = ("exchanger_air_inlet1_c", "exchanger_air_inlet2_c")
 _AIR_OUT: Final = ("exchanger_air_outlet1_c", "exchanger_air_outlet2_c")
 _UNIT: Final = (*_METRICS, *_PUMPS, "coolant_inlet_kpa", "pump_unit_w", "air_inlet_c")
-_EXCHANGER: Final = (*_AIR_IN, *_AIR_OUT, "exchanger_fan_percent")
+_EXCHANGER: Final = (*_AIR_IN, *_AIR_OUT, "exchanger_fan_percent", "exchanger_w")
+_POWERS: Final = ("whole_unit_w", "pump_unit_w")
 _STICKY_LEAKS: Final = (
     "sticky_internal_leak",
     "sticky_external_leak",
@@ -126,6 +127,18 @@ class CduModbusInput:
         gathered.values["primary_return_c", 0] = _mean(air_out)
         duty_percent = self._number("exchanger_fan_percent", words)
         gathered.values["valve_ratio", 0] = ratio_of_percent(duty_percent)
+        gathered.values["fan_power_w", 0] = self._fan_power_w(words)
+
+    def _fan_power_w(self, exchanger: dict[str, int]) -> float:
+        """The exchanger's register ends at 6.5 kW; beyond, what the whole unit takes besides its
+        pumps, which steps by 1 W.
+        """
+        own_w = self._number("exchanger_w", exchanger)
+        if math.isfinite(own_w):
+            return own_w
+        words = self._words(_POWERS)
+        whole_w, pumps_w = (self._number(name, words) for name in _POWERS)
+        return max(whole_w - pumps_w, 0.0)
 
     def _read_control(self, gathered: Gathered) -> None:
         flags = self._map["control"].flags(self._words(("control",))["control"])

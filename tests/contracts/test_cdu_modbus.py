@@ -79,6 +79,7 @@ def test_readings_arrive_in_house_units(bench: Bench) -> None:
         "primary_supply_c": 30.0,
         "primary_return_c": 38.0,
         "valve_ratio": 0.6,
+        "fan_power_w": 900.0,
         "pump_speed_ratio": 0.85,
         "pump_speed_ratio1": 0.85,
         "pump_power_w": 1_405.0,
@@ -94,6 +95,11 @@ def test_readings_arrive_in_house_units(bench: Bench) -> None:
 def test_what_the_map_can_not_carry_is_nan(bench: Bench) -> None:
     bench.hall.change_cdu(heat_removed_w=280_000.0)
     assert math.isnan(bench.read()["heat_removed_w"])
+
+
+def test_fans_beyond_their_register_are_read_from_the_whole_unit(bench: Bench) -> None:
+    bench.hall.change_cdu(fan_power_w=9_400.0)
+    assert bench.read()["fan_power_w"] == pytest.approx(9_400.0, abs=1.0)
 
 
 def test_a_lost_sensor_is_reported_by_its_bit_and_reads_nan(bench: Bench) -> None:

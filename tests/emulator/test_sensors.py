@@ -4,8 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.sensing import SensorFault, SensorFaultKind, Sensors
-from emulator.sensors import SENSOR_DATA, FleetSensors, SensorData
+from emulator.sensors import SENSOR_DATA, FleetSensors, SensorData, meter_sizes
+from emulator.skus import FleetSkus
 from fleet.metrics import BY_NAME
+from fleet.topology import CoolingLoop, Datacenter, FleetMap, Generation, LoopKind, UltraServer
 from thermal.arrays import FloatArray
 
 QUIET = SensorData()
@@ -130,3 +132,25 @@ def test_what_is_shown_is_not_the_sensors_own_memory() -> None:
 
 def test_data_names_metrics_of_the_one_table() -> None:
     assert [name for name in SENSOR_DATA if name not in BY_NAME] == []
+
+
+def test_a_flow_meter_is_of_the_size_of_what_flows() -> None:
+    """A wafer's sled takes what five sleds of four chips take, and so is blind below five times."""
+    loop = CoolingLoop(
+        id="h1/loop01",
+        cdu_id="h1/cdu01",
+        kind=LoopKind.LIQUID_TO_LIQUID,
+        ultraservers=(
+            UltraServer(id="h1/us01", generation=Generation.TRN3_GEN2),
+            UltraServer(id="h1/us02", generation=Generation.CS3),
+        ),
+    )
+    skus = FleetSkus(FleetMap(Datacenter(hall="h1", loops=(loop,))))
+    sizes = meter_sizes(skus)
+    assert sizes["coolant_flow_lpm"].tolist() == [1.0] * 36 + [21 / 4]
+    assert sizes["secondary_flow_lpm"] == pytest.approx([(144 + 21) / 288])
+    meters = FleetSensors(
+        np.random.default_rng(1), {"coolant_flow_lpm": SensorData(blind_below=0.6)}, sizes=sizes
+    )
+    shown = meters.read("coolant_flow_lpm", np.full(37, 2.0), 1.0)
+    assert (shown[0], shown[36]) == (2.0, 0.0)

@@ -89,19 +89,20 @@ class Manifolds:
         chip_lpm, other_lpm = (
             column(settings, name)[loop_of_sled] for name in ("sled.chip_lpm", "sled.other_lpm")
         )
-        design_lpm = np.add.reduceat(chip_lpm * layout.chips_of_sled + other_lpm, layout.first_sled)
+        # Couplings and hoses are of the size of their sled's own flow.
+        sled_lpm = chip_lpm * layout.chips_of_sled + other_lpm
+        design_lpm = np.add.reduceat(sled_lpm, layout.first_sled)
         chip_factor = 1.0 + hydraulics.chip_spread_ratio * _normal(rng, layout.chips)
         sled_factor = 1.0 + hydraulics.sled_spread_ratio * _normal(rng, layout.sleds)
         sled_factor *= 1.0 + hydraulics.manifold_gradient_ratio * self._place_along()
         ageing = 1.0 + hydraulics.coupling_ageing_ratio * rng.random(layout.sleds)
         narrower = sled_factor ** (-1.0 / n)
-        mean_lpm = (design_lpm / layout.sleds_of_loop)[loop_of_sled]
         chip_clean = (chip_lpm * narrower)[layout.sled_of_chip] / at_design * chip_factor
         return (
             SledBranches(
                 chip_conductance=chip_clean.astype(np.float32),
                 other_conductance=other_lpm / at_design * narrower,
-                coupling_coefficient=hydraulics.couplings_kpa / mean_lpm**n * ageing,
+                coupling_coefficient=hydraulics.couplings_kpa / sled_lpm**n * ageing,
                 sled_of_chip=layout.sled_of_chip,
                 exponent=n,
             ),
