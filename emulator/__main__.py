@@ -19,6 +19,7 @@ from emulator.devices.neuron_sysfs import SysfsLayout
 from emulator.devices.over_modbus import ModbusServer
 from emulator.endpoints import EmulatorServer
 from emulator.options import EmulatorOptions
+from emulator.recording.adopt import adopt
 from emulator.recording.replay import Replay
 from emulator.recording.serve import serve_replay
 from emulator.runtime import EmulatorRuntime
@@ -27,7 +28,7 @@ from emulator.workload import ProductOptions
 from emulator.workload.backend import BackendName, DeviceName
 from fleet.clock import SystemClock
 from fleet.errors import ConfigurationError, IsothermError
-from fleet.topology import FleetMap, trn3_datacenter
+from fleet.topology import FleetMap, Generation, trn3_datacenter
 
 _log = structlog.get_logger("emulator")
 app = typer.Typer(
@@ -144,6 +145,30 @@ def replay(
     except IsothermError as error:
         typer.echo(f"isotherm-emulator: {error}", err=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
+
+
+@app.command("adopt")
+def adopt_command(
+    streams: Annotated[
+        list[Path], typer.Argument(help="What a host's neuron-monitor printed, plain or .gz.")
+    ],
+    into: Annotated[Path, typer.Option(help="Folder of the recording; it is made.")],
+    step_s: Annotated[
+        float | None, typer.Option(help="Between two lines. None: their shortest period.")
+    ] = None,
+    generation: Annotated[
+        Generation | None, typer.Option(help="None: by the device type in the first line.")
+    ] = None,
+) -> None:
+    """Make a recording of streams that real neuron-monitors printed, one file a host."""
+    try:
+        made = adopt(streams, into, step_s=step_s, generation=generation)
+    except ConfigurationError as error:
+        typer.echo(f"isotherm-emulator: {error}", err=True)
+        raise typer.Exit(2) from None
+    for sled_id, path in zip(made.devices, streams, strict=True):
+        typer.echo(f"{sled_id}  {path}")
+    typer.echo(f"{made.ticks} steps; isotherm emulator replay {into}")
 
 
 @app.command("neuron-monitor")

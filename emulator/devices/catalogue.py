@@ -30,6 +30,8 @@ class Devices:
         self._clock = clock
         self._monitor = monitor or NeuronMonitorSettings()
         self.fleet_map = world.fleet_map
+        self.sled_ids = world.fleet_map.sled_ids
+        self.cdu_ids = world.fleet_map.cdu_ids
         self._hosts: dict[int, SledHost] = {}
 
     def sled_bmc(self, sled_id: str) -> SledBmc:

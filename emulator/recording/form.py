@@ -30,6 +30,10 @@ class DeviceKind(StrEnum):
     CDU = "cdu"  # a CDU that speaks Redfish
     MODBUS = "modbus"  # a CDU that speaks Modbus
 
+    def file_of(self, device_id: str) -> str:
+        """Its stream, relative to the folder."""
+        return f"{self}/{device_id.replace('/', '-')}.jsonl.zst"
+
 
 class RecordedLoop(msgspec.Struct, frozen=True, kw_only=True):
     """A cooling loop as the manifest describes it; UltraServers are pairs of id and generation."""

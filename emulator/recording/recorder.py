@@ -1,12 +1,8 @@
 """Writes down what every device of a hall says, step by step."""
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
-
-import msgspec
-import zstandard
 
 from emulator.devices.catalogue import Devices
 from emulator.devices.cdu_modbus import CduModbus
@@ -15,7 +11,6 @@ from emulator.devices.neuron_monitor import NeuronMonitor
 from emulator.devices.redfish import Collection, RedfishService
 from emulator.devices.sled_bmc import SledBmc
 from emulator.recording.form import (
-    MANIFEST,
     TRUTH,
     VERSION,
     DeviceKind,
@@ -24,12 +19,11 @@ from emulator.recording.form import (
     RecordedTick,
     described,
 )
-from fleet.errors import ConfigurationError, DeviceError
+from emulator.recording.stream import LineStream, begin, complete
+from fleet.errors import DeviceError
 from fleet.topology import FleetMap, LoopKind
 
 EXPAND: Final = "?$expand=*($levels=1)"
-_LEVEL: Final = 3
-_PENDING_BYTES: Final = 64 * 1024
 
 
 class RecordedWorld(Protocol):
@@ -55,8 +49,8 @@ class Recorder:
         self._ticks = 0
         fleet_map = world.fleet_map
         self._sources = [*_sled_sources(devices, fleet_map), *_cdu_sources(devices, fleet_map)]
-        self._streams = [_Stream(directory / source.file) for source in self._sources]
-        self._truth = _Stream(directory / TRUTH)
+        self._streams = [LineStream(directory / source.file) for source in self._sources]
+        self._truth = LineStream(directory / TRUTH)
         self._manifest = Manifest(
             version=VERSION,
             hall=fleet_map.datacenter.hall,
@@ -67,16 +61,7 @@ class Recorder:
             },
             seed=seed,
         )
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            with (directory / MANIFEST).open("xb") as file:
-                file.write(_pretty(self._manifest))
-        except FileExistsError:
-            raise ConfigurationError(
-                f"recording {directory}: there is one already; choose another folder"
-            ) from None
-        except OSError as error:
-            raise ConfigurationError(f"recording {directory}: {error.strerror}") from error
+        begin(directory, self._manifest)
 
     def tick(self) -> None:
         now_s = round(self._world.now_s, 6)
@@ -91,44 +76,7 @@ class Recorder:
     def close(self) -> None:
         for stream in (*self._streams, self._truth):
             stream.close()
-        complete = msgspec.structs.replace(self._manifest, ticks=self._ticks)
-        pending = self._directory / f"{MANIFEST}.part"
-        pending.write_bytes(_pretty(complete))
-        os.replace(pending, self._directory / MANIFEST)
-
-
-class _Stream:
-    """Compressed lines of one file, which is open only while it is written to: a hall has more
-    devices than a process may hold files.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._frame = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
-        self._pending: list[bytes] = []
-        self._size = 0
-
-    def write(self, line: object) -> None:
-        self._keep(self._frame.compress(msgspec.json.encode(line) + b"\n"))
-        if self._size >= _PENDING_BYTES:
-            self._flush()
-
-    def close(self) -> None:
-        self._keep(self._frame.flush())
-        self._flush()
-
-    def _keep(self, data: bytes) -> None:
-        self._pending.append(data)
-        self._size += len(data)
-
-    def _flush(self) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
-                file.write(b"".join(self._pending))
-        except OSError as error:
-            raise ConfigurationError(f"recording {self._path}: {error.strerror}") from error
-        self._pending, self._size = [], 0
+        complete(self._directory, self._manifest, ticks=self._ticks)
 
 
 class _Source:
@@ -145,7 +93,7 @@ class _Source:
     ) -> None:
         self.id = device_id
         self.kind = kind
-        self.file = f"{kind}/{device_id.replace('/', '-')}.jsonl.zst"
+        self.file = kind.file_of(device_id)
         self._bmc = bmc
         self._paths = () if bmc is None else tuple(_targets(bmc.service))
         self._monitor = monitor
@@ -219,7 +167,3 @@ def _cdu_sources(devices: Devices, fleet_map: FleetMap) -> Iterable[_Source]:
             yield _Source(cdu_id, DeviceKind.CDU, bmc=devices.cdu(cdu_id))
         elif kind is LoopKind.LIQUID_TO_AIR:
             yield _Source(cdu_id, DeviceKind.MODBUS, registers=devices.modbus[cdu_id])
-
-
-def _pretty(manifest: Manifest) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"

@@ -53,9 +53,15 @@ class Replay:
             for device_id, device in self.manifest.devices.items()
         }
         self.modbus: Mapping[str, _Recorded] = self._of_kind(DeviceKind.MODBUS)
-        self.recorded_cdus = tuple(
-            name for name, device in self._devices.items() if device.kind is not DeviceKind.SLED
+        self.sled_ids, self.cdu_ids = (
+            tuple(
+                name
+                for name, device in self._devices.items()
+                if (device.kind is DeviceKind.SLED) is sleds
+            )
+            for sleds in (True, False)
         )
+        """Devices that are in the recording: of the hall, all or some."""
         self.now_s = 0.0
         """Emulated seconds of the step that is shown."""
         self._ticks = self.manifest.ticks

@@ -34,8 +34,8 @@ class ReplayApp:
         self._devices = DeviceApp(replay)
         fleet_map = replay.fleet_map
         self._listing = {
-            "sleds": fleet_map.sled_ids,
-            "cdus": [*replay.recorded_cdus],
+            "sleds": replay.sled_ids,
+            "cdus": replay.cdu_ids,
             "loops": dict(zip(fleet_map.cdu_ids, fleet_map.loop_ids, strict=True))
             | {
                 sled: fleet_map.loop_ids[int(fleet_map.loop_of_sled[row])]

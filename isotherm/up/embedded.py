@@ -77,6 +77,8 @@ class EmbeddedDatacenter:
     def _host_agents(self, state_dir: Path, clock: Clock) -> AgentRuntime:
         options = AgentOptions(state_dir=state_dir)
         fleet_map, devices = self.fleet_map, self.devices
+        # Of a recording's hall some devices may not have been recorded.
+        standing = {*devices.sled_ids, *devices.cdu_ids}
         sleds = [
             sled_agent(
                 options,
@@ -92,6 +94,7 @@ class EmbeddedDatacenter:
                 clock,
             )
             for row, sled_id in enumerate(fleet_map.sled_ids)
+            if sled_id in standing
         ]
         cdus = [
             cdu_agent(
@@ -102,6 +105,7 @@ class EmbeddedDatacenter:
                 clock,
             )
             for loop in fleet_map.loops_cooled_by(Cooling.LIQUID)
+            if fleet_map.cdu_ids[loop] in standing
         ]
         return AgentRuntime(options, [*sleds, *cdus], self.bus, clock)
 
