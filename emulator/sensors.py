@@ -98,8 +98,8 @@ class FleetSensors:
         channel = self._channels.get(metric)
         if channel is None:
             data = self._data.get(metric, SensorData())
-            size = self._sizes.get(metric, np.ones(len(truth)))
-            channel = _Channel(data, _floor(metric), size, self._rng)
+            range_ratio = self._sizes.get(metric, np.ones(len(truth)))
+            channel = _Channel(data, _floor(metric), range_ratio, self._rng)
             self._channels[metric] = channel
         return channel.read(truth, dt_s, self._faults.get(metric, {}))
 
@@ -116,11 +116,11 @@ class _Channel:
     """The sensors of one metric."""
 
     def __init__(
-        self, data: SensorData, floor: float, size: FloatArray, rng: np.random.Generator
+        self, data: SensorData, floor: float, range_ratio: FloatArray, rng: np.random.Generator
     ) -> None:
-        rows = len(size)
+        rows = len(range_ratio)
         self._data = data
-        self._blind_below = data.blind_below * size
+        self._blind_below = data.blind_below * range_ratio
         self._floor = floor
         self._rng = rng
         self._bias = data.bias * _spread(rng, rows)
