@@ -36,8 +36,6 @@ class Manifolds:
         """[sleds] of its loop's flow."""
         self.chip_share: FloatArray = np.zeros(layout.chips, np.float32)
         """[chips] of its sled's flow."""
-        self.least_chip_share: FloatArray = np.zeros(layout.sleds, np.float32)
-        """[sleds] smallest share of a chip in the sled."""
         self.other_share: FloatArray = np.zeros(layout.sleds, np.float32)
         """[sleds] of the sled's flow that passes CPU, NIC and switch."""
 
@@ -60,7 +58,6 @@ class Manifolds:
         )
         chip_share = open_now.chip / open_now.inner[local]
         self.chip_share[chips] = chip_share
-        self.least_chip_share[sleds] = np.minimum.reduceat(chip_share, np.cumsum(counts) - counts)
         self.other_share[sleds] = whole.other_conductance[sleds] / open_now.inner
         self._sled_open[sleds] = open_now.sled
         total = np.add.reduceat(self._sled_open, layout.first_sled)

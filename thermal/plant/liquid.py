@@ -22,7 +22,7 @@ from thermal.plant.parameters import column, common
 from thermal.plant.pipe import PlugFlow
 from thermal.plant.pumps import Pumps
 from thermal.plant.settings import PlantSettings
-from thermal.plant.sleds import TILE_CHIPS, LoopFlow, Shares, SledBatch
+from thermal.plant.sleds import LoopFlow, Shares, SledBatch
 from thermal.plant.state import Commands, PlantFaults, PlantState, Weather
 
 _ATMOSPHERE_KPA = 101.3
@@ -45,7 +45,6 @@ class LiquidPlant(PlantState):
         *,
         layout: PlantLayout,
         rng: np.random.Generator,
-        tile_chips: int = TILE_CHIPS,
     ) -> None:
         if len(settings) != layout.loops:
             raise ValueError(f"{layout.loops} loops need as many settings, got {len(settings)}")
@@ -64,7 +63,7 @@ class LiquidPlant(PlantState):
         self._by_air: BoolArray = np.array([loop.in_row is not None for loop in settings])
         by_air = np.flatnonzero(self._by_air)
         self._in_row = InRowCoolers(settings, by_air) if len(by_air) else None
-        self._sleds = SledBatch(settings, layout, tile_chips)
+        self._sleds = SledBatch(settings, layout)
         self._keep_figures(settings)
         start_c = column(settings, "start_c")
         rest = PlantState.at_rest(layout=layout, pumps=self.pumps, start_c=start_c)
@@ -298,7 +297,6 @@ class LiquidPlant(PlantState):
             sled_share=manifolds.sled_share,
             chip_share=manifolds.chip_share,
             other_share=manifolds.other_share,
-            least_chip_share=manifolds.least_chip_share,
         )
         return self._sleds.advance(self, shares, loop, powers_w, dt_s)
 

@@ -54,9 +54,7 @@ class Bath:
         self._sleds = SledBatch([PlantSettings()], layout)
         self._sleds.set_resistance(np.arange(1), np.ones(1))
         one = np.ones(1, np.float32)
-        self._shares = Shares(
-            sled_share=one, chip_share=one, other_share=0.0 * one, least_chip_share=one
-        )
+        self._shares = Shares(sled_share=one, chip_share=one, other_share=0.0 * one)
         self._arriving_c = np.array([supply_c])
         self._powers_w = (np.array([power_w], np.float32), np.zeros(1, np.float32))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.thermal.plant.builders import make_actuators
+from thermal.plant import kernel, sleds
 from thermal.plant.layout import PlantLayout
 from thermal.plant.liquid import LiquidPlant
 from thermal.plant.settings import ChipSettings, PlantSettings
@@ -20,8 +21,8 @@ LAYOUT = PlantLayout(
 SETTINGS = [PlantSettings.sized(chips) for chips in LAYOUT.chips_of_loop.tolist()]
 
 
-def build(tile_chips: int = 1_000, settings: list[PlantSettings] = SETTINGS) -> LiquidPlant:
-    return LiquidPlant(settings, layout=LAYOUT, rng=np.random.default_rng(5), tile_chips=tile_chips)
+def build(settings: list[PlantSettings] = SETTINGS) -> LiquidPlant:
+    return LiquidPlant(settings, layout=LAYOUT, rng=np.random.default_rng(5))
 
 
 def run(plant: LiquidPlant, seconds: int = 60) -> LiquidPlant:
@@ -50,10 +51,14 @@ def test_a_fault_in_one_loop_leaves_the_others_as_they_were() -> None:
     assert (np.delete(hurt.junction_c - sound.junction_c, others) > 5.0).all()
 
 
-def test_how_the_fleet_is_cut_into_tiles_changes_nothing() -> None:
-    whole, cut = run(build()), run(build(tile_chips=1))
-    assert whole.junction_c == pytest.approx(cut.junction_c, abs=1e-4)
-    assert whole.return_c == pytest.approx(cut.return_c, abs=1e-4)
+def test_how_sleds_fall_into_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Interpreted, the kernel takes the block's size from its module at each call.
+    monkeypatch.setattr(sleds, "advance", kernel.advance.py_func)
+    whole = run(build(), seconds=2)
+    monkeypatch.setattr(kernel, "_BLOCK_CHIPS", 4)
+    cut = run(build(), seconds=2)
+    assert whole.junction_c.tobytes() == cut.junction_c.tobytes()
+    assert whole.return_c.tobytes() == cut.return_c.tobytes()
 
 
 def test_a_mended_plant_is_as_good_as_new() -> None:
@@ -88,3 +93,13 @@ def test_loops_of_one_hall_share_its_weather() -> None:
         build(settings=[SETTINGS[0], other, SETTINGS[2]])
     with pytest.raises(ValueError, match="3 loops need as many settings"):
         build(settings=SETTINGS[:2])
+
+
+def test_compiled_the_kernel_does_what_it_says() -> None:
+    compiled, interpreted = build(), build()
+    run(compiled, seconds=5)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sleds, "advance", kernel.advance.py_func)
+        run(interpreted, seconds=5)
+    assert compiled.junction_c == pytest.approx(interpreted.junction_c, abs=1e-3)
+    assert compiled.return_c == pytest.approx(interpreted.return_c, abs=1e-3)
