@@ -15,8 +15,13 @@ from fleet.bus import Position, Reader, Record, Start
 from fleet.errors import BusError, BusUnavailableError
 from fleet.kafka_admin import denied, ensure_topics
 from fleet.kafka_options import KafkaOptions
+from fleet.kafka_socket import WIDE_READS
 from fleet.topics import MAX_MESSAGE_BYTES, TOPICS, Topic
 
+_FETCH_BYTES: Final = MAX_MESSAGE_BYTES
+"""Of one answer to a reader: each is copied several times, and a larger one no longer stays in the
+processor's caches. The broker sends a whole message even when it is longer.
+"""
 CLOSE_S: Final = 1.0
 """What is under way may take so long to be written when the bus is closed."""
 
@@ -88,7 +93,9 @@ class KafkaBus:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest" if start is Start.BEGINNING else "latest",
                 fetch_max_wait_ms=round(self._options.fetch_wait_s * 1e3),
+                fetch_max_bytes=_FETCH_BYTES,
                 max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+                proxy_url=WIDE_READS,
                 allow_auto_create_topics=False,
             )
             reader = _KafkaReader(consumer, topic, group, self._trouble)

@@ -23,7 +23,7 @@ import numpy as np
 import zstandard
 
 from fleet.errors import MalformedMessageError
-from fleet.frame import MAX_COLUMNS, Frame, Slab
+from fleet.frame import MAX_COLUMNS, Frame, IntBlock, Slab
 
 MAGIC: Final = b"ISO2"
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
@@ -42,6 +42,12 @@ class Compression(StrEnum):
     ZSTD = "zstd"  # little network
 
 
+_RAW_KEPT: Final = 512
+_LONGEST_RAW_BYTES: Final = 16 * 2**10
+"""Lists that senders repeat are decoded once. So many are kept, 16 MiB at the very most; a relay
+says the same two in every message, of 1 to 3 KiB.
+"""
+
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _SchemaId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
@@ -50,21 +56,23 @@ _Counts = Annotated[tuple[_Count, ...], msgspec.Meta(min_length=1, max_length=MA
 
 
 class SlabHeader(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One slab's share of the envelope; the tuples have one entry a frame."""
+    """One slab's share of the envelope; the last four are lists with one entry a frame."""
 
     schema_id: _SchemaId
     dt_ns: _Count
     ticks: Annotated[int, msgspec.Meta(ge=1, le=MAX_TICKS)]
     columns: Annotated[int, msgspec.Meta(ge=0, le=MAX_COLUMNS)]
     counters: Annotated[int, msgspec.Meta(ge=0, le=MAX_COLUMNS)]
-    agents: _Names
-    epochs: _Counts
+    agents: msgspec.Raw
+    """Of names; a list that is said again and again is decoded once."""
+    epochs: msgspec.Raw
+    """Of counts, alike."""
     seqs: _Counts
     t0_unix_ns: _Counts
 
     @property
     def body_bytes(self) -> int:
-        return len(self.agents) * self.ticks * (4 * self.columns + 8 * self.counters)
+        return len(self.seqs) * self.ticks * (4 * self.columns + 8 * self.counters)
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,7 +94,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 _decoder: Final = msgspec.msgpack.Decoder(Envelope)
+_decode_names: Final = msgspec.msgpack.Decoder(_Names).decode
+_decode_counts: Final = msgspec.msgpack.Decoder(_Counts).decode
 _encoder: Final = msgspec.msgpack.Encoder()
+_names_said: Final[dict[bytes, tuple[str, ...]]] = {}
+_epochs_said: Final[dict[bytes, IntBlock]] = {}
 
 
 def encode_message(
@@ -126,8 +138,8 @@ def _header(frames: Sequence[Frame]) -> SlabHeader:
         first.ticks,
         first.values.shape[1],
         first.counters.shape[1],
-        tuple([frame.agent for frame in frames]),
-        tuple([frame.epoch for frame in frames]),
+        msgspec.Raw(_encoder.encode([frame.agent for frame in frames])),
+        msgspec.Raw(_encoder.encode([frame.epoch for frame in frames])),
         tuple([frame.seq for frame in frames]),
         tuple([frame.t0_unix_ns for frame in frames]),
     )
@@ -173,15 +185,19 @@ def _open(data: bytes) -> tuple[Envelope, bytes | memoryview]:
         envelope = _decoder.decode(view[_HEAD.size : _HEAD.size + envelope_bytes])
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise MalformedMessageError(f"envelope: {error}") from error
-    if sum(len(header.agents) for header in envelope.slabs) > MAX_FRAMES:
+    if sum(len(header.seqs) for header in envelope.slabs) > MAX_FRAMES:
         raise MalformedMessageError(f"more than {MAX_FRAMES} frames in one message")
     body = view[_HEAD.size + envelope_bytes : end]
     return envelope, _decompress(body, envelope.compression, envelope.body_bytes)
 
 
 def _slab(header: SlabHeader, body: bytes | memoryview, offset: int) -> Slab:
-    frames = len(header.agents)
-    if not frames == len(header.epochs) == len(header.seqs) == len(header.t0_unix_ns):
+    try:
+        agents, epochs = _names(header.agents), _epochs(header.epochs)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise MalformedMessageError(f"envelope: {error}") from error
+    frames = len(agents)
+    if not frames == len(epochs) == len(header.seqs) == len(header.t0_unix_ns):
         raise MalformedMessageError(f"slab of {frames} agents with other numbers of epochs or seqs")
     values = (frames, header.ticks, header.columns)
     counters = (frames, header.ticks, header.counters)
@@ -190,13 +206,40 @@ def _slab(header: SlabHeader, body: bytes | memoryview, offset: int) -> Slab:
     return Slab(
         schema_id=header.schema_id,
         dt_ns=header.dt_ns,
-        agents=header.agents,
-        epochs=np.array(header.epochs, np.int64),
-        seqs=np.array(header.seqs, np.int64),
-        t0_unix_ns=np.array(header.t0_unix_ns, np.int64),
+        agents=agents,
+        epochs=epochs,
+        seqs=np.fromiter(header.seqs, np.int64, frames),
+        t0_unix_ns=np.fromiter(header.t0_unix_ns, np.int64, frames),
         values=np.frombuffer(body, _FLOAT, floats, offset).reshape(values),
         counters=np.frombuffer(body, _COUNT, counts, offset + 4 * floats).reshape(counters),
     )
+
+
+def _names(raw: msgspec.Raw) -> tuple[str, ...]:
+    data = bytes(raw)
+    names = _names_said.get(data)
+    if names is None:
+        names = _decode_names(data)
+        _keep(_names_said, data, names)
+    return names
+
+
+def _epochs(raw: msgspec.Raw) -> IntBlock:
+    data = bytes(raw)
+    epochs = _epochs_said.get(data)
+    if epochs is None:
+        epochs = np.array(_decode_counts(data), np.int64)
+        epochs.setflags(write=False)  # all messages that say the same share it
+        _keep(_epochs_said, data, epochs)
+    return epochs
+
+
+def _keep(said: dict[bytes, Any], data: bytes, value: object) -> None:
+    if len(data) > _LONGEST_RAW_BYTES:
+        return
+    if len(said) >= _RAW_KEPT:
+        said.clear()
+    said[data] = value
 
 
 def _compress(body: bytes, compression: Compression) -> bytes:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from controller.history.block import (
 from controller.state.roster import GroupShare
 from fleet.frame import MISSING_COUNT, Column, IntBlock, Schema, Slab
 
+_TICKS: Final = 64
+"""Room of a window at first: a minute at 1 Hz, and one that came late."""
 TIMES = "@times"
 """Metric under which a window keeps when each tick was measured, and in which frame."""
 
@@ -82,10 +85,9 @@ class Window:
         self.first_offsets: dict[int, int] = {}
         """Partition -> offset of the oldest message with a frame in here."""
         self.filled: NDArray[np.intp] = np.zeros(size, dtype=np.intp)
-        self._values = np.zeros((0, size, len(schema.columns)), np.float32)
-        self._counters = np.zeros((0, size, len(schema.counters)), np.uint64)
-        self._names = np.zeros((3, 0, size), np.int64)
-        self._grow(64)
+        self._values = np.empty((_TICKS, size, len(schema.columns)), np.float32)
+        self._counters = np.empty((_TICKS, size, len(schema.counters)), np.uint64)
+        self._names = np.zeros((3, _TICKS, size), np.int64)
 
     @property
     def agents(self) -> int:
@@ -121,24 +123,38 @@ class Window:
             )
             self._put(slabs, one, int(self.filled[seat]))
 
-    def unsealed(self) -> dict[tuple[int, int], list[int]]:
-        """(seat, epoch) -> sequence numbers of the frames in here, ascending."""
-        found: dict[tuple[int, int], list[int]] = {}
-        _, epochs, seqs = self._names
-        for seat in np.flatnonzero(self.filled).tolist():
-            held = slice(0, int(self.filled[seat]))
-            for epoch in np.unique(epochs[held, seat]).tolist():
-                here = seqs[held, seat][epochs[held, seat] == epoch]
-                found[seat, epoch] = np.unique(here).tolist()
+    def unsealed(self) -> dict[tuple[int, int], list[tuple[int, int]]]:
+        """(seat, epoch) -> sequence numbers of the frames in here, as ranges (first, last)."""
+        seats = np.flatnonzero(self.filled)
+        held = np.arange(self.ticks)[:, None] < self.filled[seats]
+        _, epochs, seqs = self._names[:, : self.ticks, seats]
+        steps = np.diff(seqs, axis=0)
+        goes_on = (epochs[1:] == epochs[:-1]) & (steps >= 0) & (steps <= 1)
+        whole = (goes_on | ~held[1:]).all(axis=0)
+        last = seqs[self.filled[seats] - 1, np.arange(len(seats))]
+        rows = (seats.tolist(), epochs[0].tolist(), seqs[0].tolist(), last.tolist())
+        found = {
+            (seat, epoch): [(first, end)] for seat, epoch, first, end in zip(*rows, strict=True)
+        }
+        for place in np.flatnonzero(~whole).tolist():
+            seat, mine = int(seats[place]), held[:, place]
+            del found[seat, int(epochs[0, place])]
+            for epoch in np.unique(epochs[mine, place]).tolist():
+                here = np.unique(seqs[mine, place][epochs[mine, place] == epoch])
+                ends = np.flatnonzero(np.diff(here, append=here[-1] + 2) > 1)
+                begins = np.concatenate(([0], ends[:-1] + 1))
+                found[seat, epoch] = list(
+                    zip(here[begins].tolist(), here[ends].tolist(), strict=True)
+                )
         return found
 
     def seal(self, group_id: str, first_row: int, grids: dict[str, int | None]) -> Sealed:
         """The window's blocks; `grids` remembers which decimal grid fits which metric."""
         ticks = self.ticks
         beyond = np.arange(ticks)[:, None] >= self.filled
-        values, counters = self._values[:ticks], self._counters[:ticks]
-        values[beyond] = np.nan
-        counters[beyond] = MISSING_COUNT
+        self._values[:ticks][beyond] = np.nan
+        self._counters[:ticks][beyond] = MISSING_COUNT
+        values, counters = _by_seat(self._values[:ticks]), _by_seat(self._counters[:ticks])
         zstd = compressor()
         bodies: dict[str, bytes] = {TIMES: self._sealed_names(ticks, beyond, zstd)}
         for metric, columns in _spans(self.schema.columns).items():
@@ -215,6 +231,7 @@ def _longer(block: NDArray[Any], more: int, axis: int) -> NDArray[Any]:
     return np.concatenate((block, np.zeros(shape, block.dtype)), axis=axis)
 
 
+@cache
 def _spans(columns: tuple[Column, ...]) -> dict[str, list[int]]:
     """Columns of each metric, part by part."""
     spans: dict[str, list[int]] = {}
@@ -223,11 +240,16 @@ def _spans(columns: tuple[Column, ...]) -> dict[str, list[int]]:
     return spans
 
 
+def _by_seat(block: NDArray[Any]) -> NDArray[Any]:
+    """(ticks, seats, columns) -> (seats, columns, ticks), all at once: what follows is copied by
+    whole rows.
+    """
+    return np.ascontiguousarray(block.transpose(1, 2, 0))
+
+
 def _rows(block: NDArray[Any], columns: list[int]) -> NDArray[Any]:
-    """(ticks, seats, columns) -> (seats x parts, ticks)."""
-    ticks = len(block)
-    if columns == list(range(columns[0], columns[-1] + 1)):
-        taken = block[:, :, columns[0] : columns[-1] + 1]
-    else:
-        taken = block[:, :, columns]
-    return np.ascontiguousarray(taken.transpose(1, 2, 0)).reshape(-1, ticks)
+    """(seats, columns, ticks) -> (seats x parts, ticks)."""
+    first, last = columns[0], columns[-1]
+    plain = last - first == len(columns) - 1
+    taken = block[:, first : last + 1] if plain else block[:, columns]
+    return np.ascontiguousarray(taken).reshape(-1, block.shape[2])

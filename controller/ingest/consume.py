@@ -333,8 +333,9 @@ class Consumer:
 
     def _take_slab(self, record: Record, loop_id: str, slab: Slab) -> None:
         seating = self._roster.seating(slab.agents)
-        here = seating.loops == self._loop_row[loop_id]
-        if not here.all():
+        loop = self._loop_row[loop_id]
+        if seating.loop != loop:
+            here = seating.loops == loop
             strangers = [slab.agents[row] for row in np.flatnonzero(~here)]
             text = f"{loop_id} has no agent {', '.join(map(repr, strangers))}"
             self._dead(record, Reason.UNKNOWN_AGENT, text)

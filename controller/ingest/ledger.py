@@ -6,7 +6,7 @@ import numpy as np
 
 from controller.history.window import Sealed, Window
 from controller.ingest.batch import Batch, Holes, Waiter, Written
-from controller.ingest.sequence import Life, Sequences
+from controller.ingest.sequence import Life, Range, Sequences, joined
 from controller.state.roster import Roster
 from controller.store import Store, Transaction
 from controller.store.marks import Mark
@@ -68,8 +68,7 @@ class Ledger:
         """One transaction, which `check` may refuse by raising."""
         sealed = [self._seal(one) for one in batch.waiting]
         with store.begin() as tx:
-            for one in sealed:
-                tx.blocks.append(one.blocks)
+            tx.blocks.append(block for one in sealed for block in one.blocks)
             tx.marks.save(batch.marks)
             for agent, epoch in batch.forgotten.items():
                 tx.marks.forget(agent, before_epoch=epoch)
@@ -122,15 +121,15 @@ class Ledger:
             waiter.window = None
         return waiter.sealed
 
-    def _unsealed(self, still_open: Iterable[Window]) -> dict[Life, list[int]]:
-        found: dict[Life, list[int]] = {}
+    def _unsealed(self, still_open: Iterable[Window]) -> dict[Life, list[Range]]:
+        found: dict[Life, list[Range]] = {}
         groups = {one.group for one in self._waiting}
         for window in still_open:
             if window.group in groups:
                 first_row = int(self._roster.first_row[window.group])
-                for (seat, epoch), seqs in window.unsealed().items():
-                    found.setdefault((first_row + seat, epoch), []).extend(seqs)
-        return {name: sorted(seqs) for name, seqs in found.items()}
+                for (seat, epoch), ranges in window.unsealed().items():
+                    found.setdefault((first_row + seat, epoch), []).extend(ranges)
+        return {life: joined(ranges) for life, ranges in found.items()}
 
 
 def _save_gaps(tx: Transaction, batch: Batch, at_unix_ns: int) -> list[Life]:

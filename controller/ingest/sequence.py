@@ -1,10 +1,9 @@
 """Which frames have been read: each (agent, epoch, seq) counts once, and holes are known."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -25,8 +24,8 @@ has fewer.
 Range = tuple[int, int]
 Life = tuple[int, int]
 """(agent row, epoch)"""
-Unsealed = Mapping[Life, Iterable[int]]
-"""(agent row, epoch) -> sequence numbers that were read and are not written yet."""
+Unsealed = Mapping[Life, Sequence[Range]]
+"""(agent row, epoch) -> sequence numbers that were read and are not written yet, ascending."""
 
 
 class Arrival(Enum):
@@ -167,7 +166,7 @@ class Sequences:
             for epoch, last in self._lives(row).items():
                 if epoch != self._epoch[row] and (row, epoch) not in self._unmarked:
                     continue
-                holes = [*self._missing.get((row, epoch), ()), *_runs(unsealed.get((row, epoch)))]
+                holes = [*self._missing.get((row, epoch), ()), *unsealed.get((row, epoch), ())]
                 marks.append(
                     Mark(
                         agent=self._roster.agents[row],
@@ -237,11 +236,12 @@ class Sequences:
         return Arrival.LATE
 
 
-def _runs(numbers: Iterable[int] | None) -> list[Range]:
-    """Ascending numbers as ranges."""
-    listed = list(numbers or ())
-    if not listed:
-        return []
-    breaks = [place for place, (a, b) in enumerate(pairwise(listed), start=1) if b != a + 1]
-    edges = [0, *breaks, len(listed)]
-    return [(listed[a], listed[b - 1]) for a, b in pairwise(edges)]
+def joined(ranges: Iterable[Range]) -> list[Range]:
+    """The same numbers in as few ranges as can be, ascending."""
+    found: list[Range] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(last, found[-1][1])
+        else:
+            found.append((first, last))
+    return found

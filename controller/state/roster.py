@@ -32,6 +32,8 @@ class Seating:
     """One entry a frame; -1 for an agent that the fleet does not have."""
     loops: Rows
     """Index of the agent's cooling loop, -1 alike."""
+    loop: int
+    """The one loop of all of them, -1 where there is no such one."""
     distinct: bool
     """Whether no agent is named twice."""
     shares: tuple[GroupShare, ...]
@@ -85,9 +87,11 @@ class Roster:
             frames = known[groups == group]
             seats = rows[frames] - self.first_row[group]
             shares.append(GroupShare(group=group, frames=_plain(frames), seats=_plain(seats)))
+        loops = np.where(rows >= 0, self.loop_of_row[rows], -1)
         return Seating(
             rows=rows,
-            loops=np.where(rows >= 0, self.loop_of_row[rows], -1),
+            loops=loops,
+            loop=int(loops[0]) if (loops == loops[0]).all() else -1,
             distinct=len(set(agents)) == len(agents),
             shares=tuple(shares),
         )

@@ -159,3 +159,34 @@ def test_blocks_in_another_order_or_type_travel_as_the_same_numbers() -> None:
     for frame, came in zip(sent, message.frames, strict=True):
         np.testing.assert_array_equal(came.values, frame.values.astype(np.float32))
         np.testing.assert_array_equal(came.counters, frame.counters)
+
+
+def test_lists_that_were_said_before_are_not_taken_for_others() -> None:
+    for epoch in (3, 4, 3):
+        for names in (("a", "b"), ("a", "c"), ("a", "b")):
+            sent = [replace(make_frame(), agent=name, epoch=epoch) for name in names]
+            (slab,) = decode_message(encode_message("h1/loop01", sent)).slabs
+            assert slab.agents == names
+            assert slab.epochs.tolist() == [epoch] * 2
+
+
+@pytest.mark.parametrize("field", [5, 6])
+@pytest.mark.parametrize("wrong", [[], None, 7, [None], ["a" * 201], [2**63], [-1], [[1]], {}])
+def test_a_wrong_list_is_refused_each_time_it_comes(field: int, wrong: object) -> None:
+    hostile = sealed(slab(field, wrong), b"\0" * 16)
+    for _ in range(2):
+        with pytest.raises(MalformedMessageError):
+            decode_message(hostile)
+
+
+def test_a_slab_that_shares_what_was_said_before_can_not_be_written_to() -> None:
+    (slab,) = decode_message(encode_message("h1/loop01", [make_frame()])).slabs
+    with pytest.raises(ValueError, match="read-only"):
+        slab.epochs[0] = 9
+
+
+def test_more_senders_than_are_remembered_are_all_understood() -> None:
+    for number in (*range(1200), 0, 1):
+        frame = replace(make_frame(columns=1, counters=1), agent=f"sled{number}", epoch=number)
+        (came,) = decode_message(encode_message("h1/loop01", [frame])).frames
+        assert (came.agent, came.epoch) == (f"sled{number}", number)

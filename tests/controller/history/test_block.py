@@ -111,3 +111,24 @@ def test_threads_compress_side_by_side() -> None:
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda _: encode_gauge(values)[0], range(40)))
     assert found == [wanted] * 40
+
+
+@given(
+    grid=st.integers(0, 4),
+    rows=hnp.arrays(
+        np.int64,
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=12),
+        elements=st.one_of(
+            st.integers(-200, 200),
+            st.integers(2**22 - 3, 2**22 + 3),
+            st.integers(-(2**24) - 3, -(2**24) + 3),
+            st.integers(-(2**30), 2**30),
+        ),
+    ),
+)
+def test_whole_steps_of_a_grid_come_back_bit_for_bit(grid: int, rows: np.ndarray) -> None:
+    values = (rows / 10.0**grid).astype(np.float32)
+    body, found = encode_gauge(values, grid)
+    np.testing.assert_array_equal(decode_gauge(body).view(np.uint32), values.view(np.uint32))
+    if np.abs(rows).max() < 2**21 and not (rows == rows[:, :1]).all():
+        assert found == grid

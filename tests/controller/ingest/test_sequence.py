@@ -103,7 +103,7 @@ def test_only_lives_that_have_changed_are_written_again() -> None:
     sequences = Sequences(ROSTER)
     for epoch in (1, 2, 3):
         sequences.take_one(0, epoch, 1)
-    held = {(0, 2): [1]}
+    held = {(0, 2): [(1, 1)]}
     marks = sequences.marks([0], held)
     assert [mark.epoch for mark in marks] == [1, 2, 3]
     sequences.written(marks, held)
@@ -128,7 +128,7 @@ def test_what_is_not_written_yet_is_read_again_after_a_restart() -> None:
     first = Sequences(ROSTER)
     for seq in (1, 2, 3, 4, 7):
         first.take_one(0, 1, seq)
-    (mark,) = first.marks([0], {(0, 1): [3, 4, 7]})
+    (mark,) = first.marks([0], {(0, 1): [(3, 4), (7, 7)]})
     assert mark.missing == ((3, 4), (5, 6), (7, 7))
     second = Sequences(ROSTER, [mark])
     arrivals = [second.take_one(0, 1, seq)[0] for seq in (2, 3, 4, 7, 7)]
