@@ -1,4 +1,4 @@
-import type { Chip, Fleet, Job, JobWish, Page, Sled } from "./types";
+import type { Chip, Fleet, Job, JobWish, LoopOrders, Page, Sled } from "./types";
 
 const TIMEOUT_MS = 10_000;
 const PAGE_LIMIT = 1000;
@@ -65,6 +65,15 @@ export const uncordon = (sled: string, actor: string): Promise<unknown> =>
 
 export const resetGuard = (sled: string, reason: string, actor: string): Promise<unknown> =>
   send("POST", `/api/v1/sleds/${sled}/guard/reset`, { reason, actor });
+
+export const enrol = (sled: string, reason: string, actor: string): Promise<unknown> =>
+  send("POST", `/api/v1/sleds/${sled}/enrol`, { reason, actor });
+
+export const getLoop = (id: string): Promise<LoopOrders> => ask(`/api/v1/loops/${id}`);
+
+/** Refused when the loop is no longer at the `version` that was looked at. */
+export const releaseLoop = (loop: string, reason: string, actor: string, version: string): Promise<unknown> =>
+  send("POST", `/api/v1/loops/${loop}/release`, { reason, actor }, { "If-Match": `"${version}"` });
 
 export const resetTrips = (loop: string, reason: string, actor: string): Promise<unknown> =>
   send("POST", `/api/v1/loops/${loop}/reset`, { reason, actor });

@@ -130,6 +130,39 @@ export interface Sled {
   values: Values;
   states: Record<string, string | null>;
   cordon: Cordon | null;
+  identity: Identity | null;
+}
+
+/** What announced itself in a sled's place, and whether it belongs there. */
+export interface Identity {
+  state: string;
+  serial: string;
+  part_number: string;
+  nitro_serial: string;
+  firmware: Record<string, string>;
+  attested: boolean;
+  announced_at: string;
+  approved_by: string | null;
+  mismatches: string[];
+}
+
+/** What a person has asked of a loop, until it runs out by itself. */
+export interface Override {
+  mode: string;
+  supply_c: number | null;
+  valve_ratio: number | null;
+  pump_ratio: number | null;
+  actor: string;
+  reason: string;
+  since: string;
+  until: string;
+}
+
+/** What the feed does not carry. */
+export interface LoopOrders {
+  id: string;
+  override: Override | null;
+  version: string;
 }
 
 export interface Page<T> {
