@@ -94,18 +94,19 @@ def history(
         list[Stat] | None, Query(description="Of the ticks of a step; min, mean, max by itself.")
     ] = None,
 ) -> Response:
-    """The finest step that needs at most `max_points`, or the one asked for."""
+    """The finest step that needs at most `max_points`, or the one asked for. Where no ticks are
+    kept, as where an agent had to thin them, steps of 10 s stand in.
+    """
     stats = tuple(dict.fromkeys(stat or (Stat.MIN, Stat.MEAN, Stat.MAX)))
     selections = [_select(desk, place, name) for name in dict.fromkeys(metric)]
     level = _level(span, step_s, max_points)
     _bounded(desk, selections, level, span, len(stats))
     with desk.store.read() as tx:
         reader = HistoryReader(tx.blocks, tx.rollups)
-        series = [
-            one
-            for selection in selections
-            for one in _series(desk, reader, selection, level, span, stats)
-        ]
+        series = _all_series(desk, reader, selections, level, span, stats)
+        if level is None and step_s is None and not any(len(one.at_unix_s) for one in series):
+            level = LEVELS[0]
+            series = _all_series(desk, reader, selections, level, span, stats)
         complete = _complete_until(desk, tx, place)
     answer = HistoryOut.model_construct(
         place=place,
@@ -163,6 +164,21 @@ def _moment(
         if found:
             return found, level
     return {}, None
+
+
+def _all_series(
+    desk: Desk,
+    reader: HistoryReader,
+    selections: Sequence[Selection],
+    level: Level | None,
+    span: Between,
+    stats: Sequence[Stat],
+) -> list[HistorySeriesOut]:
+    return [
+        one
+        for selection in selections
+        for one in _series(desk, reader, selection, level, span, stats)
+    ]
 
 
 def _series(

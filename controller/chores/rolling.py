@@ -4,7 +4,15 @@ from collections.abc import Callable
 
 from controller.chores.settings import ChoreSettings
 from controller.history.levels import LEVELS, Level, coarser, finer
-from controller.history.rollup import RolledBlock, Stat, fold_block, roll_blocks, roll_windows
+from controller.history.rollup import (
+    RolledBlock,
+    Stat,
+    exact,
+    fold_block,
+    roll_blocks,
+    roll_windows,
+)
+from controller.history.thinned import thinned_names
 from controller.history.window import TIMES
 from controller.store import Store, Transaction
 from controller.store.rollups import DirtySpan
@@ -12,6 +20,11 @@ from fleet.clock import NS_PER_S, Clock
 from fleet.metrics import METRICS
 
 _METRICS = tuple(spec.name for spec in METRICS)
+_OF_TICKS = (
+    TIMES,
+    *_METRICS,
+    *(name for spec in METRICS if not exact(spec.name) for name in thinned_names(spec.name)),
+)
 
 
 def roll_up(
@@ -60,7 +73,7 @@ def _made(tx: Transaction, span: DirtySpan) -> list[RolledBlock]:
     if below is None:
         ticks = tx.blocks.of_group(
             span.group_id,
-            (TIMES, *_METRICS),
+            _OF_TICKS,
             from_unix_ns=start,
             until_unix_ns=start + level.span_ns,
         )

@@ -23,9 +23,11 @@ from controller.history.rollup import (
     decode_rolled,
     decode_values,
     exact,
+    merged,
 )
+from controller.history.thinned import decode_thin, thinned, thinned_names
 from controller.history.window import TIMES, Block, paired, times_of
-from fleet.frame import MISSING_COUNT, IntBlock
+from fleet.frame import MISSING_COUNT, FloatBlock, IntBlock
 from fleet.metrics import MetricSpec
 
 
@@ -105,7 +107,8 @@ class HistoryReader:
         """Every tick, as it was measured."""
         found = []
         for share in selection.shares:
-            windows = list(self._windows(share, selection.metric, from_unix_ns, until_unix_ns))
+            blocks = self._blocks(share, (selection.metric.name,), from_unix_ns, until_unix_ns)
+            windows = list(_windows(blocks, share, selection.metric))
             for row in range(max((len(values) for _, values in windows), default=0)):
                 parts = [
                     (times[row], values[row]) for times, values in windows if row < len(values)
@@ -231,18 +234,12 @@ class HistoryReader:
                 found[block.group_id] = mean[:, step].astype(np.float64)
         return found
 
-    def _windows(
-        self, share: SeatShare, metric: MetricSpec, from_ns: int, until_ns: int
-    ) -> Iterator[tuple[IntBlock, Values]]:
-        """Times and values of the share's rows, (rows, ticks) each, window by window."""
-        blocks = self._raw.of_group(
-            share.group_id, (TIMES, metric.name), from_unix_ns=from_ns, until_unix_ns=until_ns
+    def _blocks(
+        self, share: SeatShare, names: tuple[str, ...], from_ns: int, until_ns: int
+    ) -> Iterable[Block]:
+        return self._raw.of_group(
+            share.group_id, (TIMES, *names), from_unix_ns=from_ns, until_unix_ns=until_ns
         )
-        for times, block in paired(blocks):
-            rows = shape_of(block.body)[0]
-            chosen = rows_of(share, rows)
-            at = np.repeat(times_of(times.body), rows // share.size, axis=0)[chosen]
-            yield at, decode_values(metric.name, block.body, chosen)
 
     def _spans(
         self,
@@ -295,21 +292,56 @@ class HistoryReader:
     def _of_ticks(
         self, share: SeatShare, metric: MetricSpec, level: Level, between: tuple[int, int]
     ) -> dict[int, Rolled]:
-        windows: dict[int, list[tuple[IntBlock, Values]]] = {}
         first = level.span_of(between[0])
-        for at, values in self._windows(share, metric, first, between[1]):
-            said = at[at >= first]
-            if not len(said):
-                continue
-            for start in range(level.span_of(int(said.min())), int(said.max()) + 1, level.span_ns):
+        names = () if exact(metric.name) else thinned_names(metric.name)
+        blocks = list(self._blocks(share, (metric.name, *names), first, between[1]))
+        windows: dict[int, list[tuple[IntBlock, Values]]] = {}
+        for at, values in _windows(blocks, share, metric):
+            for start in _starts(at, level, first):
                 windows.setdefault(start, []).append((at, values))
-        spans = {}
+        spans: dict[int, Rolled] = {}
         for start, parts in windows.items():
             rows = max(len(values) for _, values in parts)
             alike = [(at, values) for at, values in parts if len(values) == rows]
             at, values = (np.concatenate(side, axis=1) for side in zip(*alike, strict=True))
             spans[start] = Steps(at, 1, level, start).roll(values)
+        for times, _, stats in thinned(blocks):
+            at, thin = _of_share(times, stats, share)
+            for start in _starts(at, level, first):
+                apart = Steps(at, 1, level, start).roll_thin(thin)
+                spans[start] = merged([spans[start], apart]) if start in spans else apart
         return {start: spans[start] for start in spans if start < between[1]}
+
+
+def _windows(
+    blocks: Iterable[Block], share: SeatShare, metric: MetricSpec
+) -> Iterator[tuple[IntBlock, Values]]:
+    """Times and values of the share's rows, (rows, ticks) each, window by window."""
+    for times, block in paired(blocks):
+        if block.metric == metric.name:
+            chosen, at = _rows_and_times(times, block, share)
+            yield at, decode_values(metric.name, block.body, chosen)
+
+
+def _of_share(
+    times: Block, stats: Mapping[str, Block], share: SeatShare
+) -> tuple[IntBlock, dict[str, FloatBlock]]:
+    chosen, at = _rows_and_times(times, next(iter(stats.values())), share)
+    return at, decode_thin(stats, chosen)
+
+
+def _rows_and_times(times: Block, block: Block, share: SeatShare) -> tuple[slice, IntBlock]:
+    rows = shape_of(block.body)[0]
+    chosen = rows_of(share, rows)
+    return chosen, np.repeat(times_of(times.body), rows // share.size, axis=0)[chosen]
+
+
+def _starts(at: IntBlock, level: Level, first: int) -> range:
+    """Of the spans with a tick, from one on."""
+    said = at[at >= first]
+    if not len(said):
+        return range(0)
+    return range(level.span_of(int(said.min())), int(said.max()) + 1, level.span_ns)
 
 
 def _on_one_axis(spans: Mapping[int, Rolled], level: Level) -> tuple[IntBlock, Rolled]:

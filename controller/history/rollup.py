@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import reduce
 from typing import Any, Final
 
 import numpy as np
@@ -15,11 +16,13 @@ from controller.history.block import (
     encode_gauge,
 )
 from controller.history.levels import Level
+from controller.history.thinned import Thin, decode_thin, thinned
 from controller.history.window import Block, paired, times_of
 from fleet.frame import MISSING_COUNT, CountBlock, IntBlock
 from fleet.metrics import BY_NAME, Kind
 
 ALL_ROWS: Final = slice(None)
+_MOST_TICKS: Final = 86_400
 
 Values = NDArray[Any]
 """float32 with NaN, or uint64 with MISSING_COUNT, where nothing was read."""
@@ -108,6 +111,25 @@ class Steps:
         }
         return self._spread(found, counter=counter)
 
+    def roll_thin(self, stats: Thin) -> Rolled:
+        """(rows, ticks) of each statistic, a tick for each span -> statistics (rows, points)."""
+        cells = {stat: values.reshape(-1)[self._cells] for stat, values in stats.items()}
+        if not len(self._cells):
+            return self._spread({}, counter=False)
+        firsts = self._firsts
+        # Senders may say anything; no span has more ticks than a day has seconds.
+        told = np.isfinite(cells["mean"])
+        ticks = np.clip(np.where(told, np.nan_to_num(cells["count"]), 0), 0, _MOST_TICKS)
+        count = np.add.reduceat(ticks.astype(np.uint64), firsts, dtype=np.uint64)
+        parts = np.where(told, cells["mean"], 0).astype(np.float64) * ticks
+        found = {
+            Stat.MIN: np.fmin.reduceat(cells["min"], firsts),
+            Stat.MAX: np.fmax.reduceat(cells["max"], firsts),
+            Stat.MEAN: _mean(np.add.reduceat(parts, firsts), count),
+            Stat.COUNT: count,
+        }
+        return self._spread(found, counter=False)
+
     def _spread(self, found: Rolled, *, counter: bool) -> Rolled:
         """Onto every step of every row."""
         rolled = empty(*self._shape, counter=counter)
@@ -164,7 +186,9 @@ def _reduced(rolled: Rolled) -> Rolled:
                 total = np.where(known, values.astype(np.float64) * count, 0).sum(axis=-1)
                 reduced[stat] = _mean(total, count.sum(axis=-1)).astype(np.float32)
             case Stat.LAST:
-                newest = np.where(known, np.arange(count.shape[-1]), 0).max(axis=-1)
+                # Of ticks that were thinned the newest is not known.
+                told = values != MISSING_COUNT if counter else ~np.isnan(values)
+                newest = np.where(told, np.arange(count.shape[-1]), 0).max(axis=-1)
                 reduced[stat] = np.take_along_axis(values, newest[..., None], axis=-1)[..., 0]
             case Stat.MIN:
                 reduced[stat] = (np.minimum if counter else np.fmin).reduce(values, axis=-1)
@@ -208,11 +232,13 @@ def roll_windows(blocks: Iterable[Block], level: Level, start_unix_ns: int) -> l
     """Ticks of one group, any metrics, into one block a metric. What this build does not know of
     is left out; it stays in the ticks.
     """
+    blocks = list(blocks)
     windows: dict[str, list[tuple[Block, Block]]] = {}
     for times, block in paired(blocks):
         if block.metric in BY_NAME:
             windows.setdefault(block.metric, []).append((times, block))
     steps: dict[tuple[int, ...], Steps] = {}
+    thin = _roll_thinned(blocks, level, start_unix_ns)
     rolled = []
     for metric, pairs in windows.items():
         values = [decode_values(metric, block.body) for _, block in pairs]
@@ -224,8 +250,37 @@ def roll_windows(blocks: Iterable[Block], level: Level, start_unix_ns: int) -> l
             at = np.concatenate([times_of(times.body) for times in chosen], axis=1)
             steps[key] = Steps(at, rows // len(at), level, start_unix_ns)
         found = steps[key].roll(np.concatenate([values[place] for place in alike], axis=1))
+        if metric in thin:
+            _, apart = thin.pop(metric)
+            found = merged([found, apart])
         rolled.append(_block(pairs[0][1].group_id, metric, level, start_unix_ns, found))
+    for metric, (group_id, found) in thin.items():
+        rolled.append(_block(group_id, metric, level, start_unix_ns, found))
     return [block for block in rolled if block is not None]
+
+
+def _roll_thinned(
+    blocks: Iterable[Block], level: Level, start_unix_ns: int
+) -> dict[str, tuple[str, Rolled]]:
+    """Metric -> its group, and the statistics that its agents have thinned ticks to."""
+    found: dict[str, list[Rolled]] = {}
+    groups: dict[str, str] = {}
+    for times, metric, stats in thinned(blocks):
+        if metric in BY_NAME and not exact(metric):
+            values = decode_thin(stats)
+            at = times_of(times.body)
+            steps = Steps(at, len(values["count"]) // len(at), level, start_unix_ns)
+            found.setdefault(metric, []).append(steps.roll_thin(values))
+            groups[metric] = times.group_id
+    return {metric: (groups[metric], merged(parts)) for metric, parts in found.items()}
+
+
+def merged(parts: Sequence[Rolled]) -> Rolled:
+    """Statistics of the same steps as one; of parts that have other rows than the widest nothing
+    is kept.
+    """
+    rows = max(len(part[Stat.COUNT]) for part in parts)
+    return reduce(fold, [part for part in parts if len(part[Stat.COUNT]) == rows])
 
 
 def roll_blocks(

@@ -118,3 +118,29 @@ def test_many_numbers_are_rounded_as_one_is(values: list[float]) -> None:
         assert (rounded is None) is (number(value) is None)
         if rounded is not None:
             assert abs(rounded - value) <= 5.001e-7 * abs(value)
+
+
+def test_where_ticks_were_thinned_their_statistics_are_told(
+    api: Running, http: httpx.Client
+) -> None:
+    rows, spans = SEATS * PARTS, 6
+    at = T0_NS + 10 * NS_PER_S * np.tile(np.arange(spans, dtype=np.int64), (SEATS, 1))
+    mean = noise(rows, spans)
+    stats = {"min": mean - 1, "max": mean + 1, "mean": mean, "count": np.full_like(mean, 9)}
+    thinned = {f"junction_c.{stat}": values for stat, values in stats.items()}
+    keep(api.store, "h1/us01", at, thinned)
+    query: Query = {"place": CHIP, "metric": "junction_c", "from": T0_S, "until": T0_S + 60}
+    answer = http.get("/api/v1/history", params=query).json()
+    (series,) = answer["series"]
+    assert answer["step_s"] == 10
+    assert series["at_unix_s"] == list(range(T0_S, T0_S + 60, 10))
+    row = 6 * PARTS + 2
+    for stat in ("min", "mean", "max"):
+        assert series["values"][stat] == pytest.approx(stats[stat][row].tolist(), rel=1e-6)
+    asked_for = http.get(
+        "/api/v1/history", params={**query, "step_s": 60, "stat": ["count", "last"]}
+    )
+    assert asked_for.json()["series"][0]["values"] == {"count": [54], "last": [None]}
+    ticks = http.get("/api/v1/history", params={**query, "step_s": 1}).json()
+    assert ticks["step_s"] == 1
+    assert ticks["series"] == []

@@ -19,7 +19,7 @@ from controller.history.rollup import (
 )
 from fleet.clock import NS_PER_S
 from fleet.errors import ConfigurationError
-from fleet.frame import MISSING_COUNT
+from fleet.frame import MISSING_COUNT, STATS
 from tests.controller.history.kept import T0_NS, noise, times
 
 TEN = LEVELS[0]
@@ -137,3 +137,20 @@ def test_more_time_than_the_coarsest_shows_is_refused() -> None:
         choose(T0_NS, T0_NS + 30 * 86_400 * NS_PER_S, 2000)
     with pytest.raises(ConfigurationError, match="no step of 7 s"):
         level_of(7)
+
+
+ANY_STATISTIC = hnp.arrays(
+    np.float32,
+    (2, 12),
+    elements=st.floats(width=32, allow_nan=True, allow_infinity=True) | st.integers(0, 60),
+)
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(STATS, ANY_STATISTIC)))
+def test_whatever_senders_call_statistics_is_taken(stats: dict[str, NDArray[np.float32]]) -> None:
+    rolled = Steps(times(2, 12), 1, TEN, T0_NS).roll_thin(stats)
+    told = np.where(np.isfinite(stats["mean"]), np.nan_to_num(stats["count"]), 0)
+    wanted = np.clip(told, 0, 86_400).astype(np.uint64).sum()
+    assert rolled[Stat.COUNT].sum() == wanted
+    np.testing.assert_array_equal(np.isnan(rolled[Stat.MEAN]), rolled[Stat.COUNT] == 0)
+    assert np.isnan(rolled[Stat.LAST]).all()

@@ -1,0 +1,44 @@
+"""Statistics that agents were left with when their spools were full, as parts of steps.
+
+Such a window has the blocks `junction_c.min`, `.max`, `.mean` and `.count`, and none `junction_c`.
+Each statistic counts where its span begins; the newest value of the span is not known.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from controller.history.block import decode_gauge
+from controller.history.window import Block, paired
+from fleet.errors import MalformedMessageError
+from fleet.frame import STATS, FloatBlock
+
+Thin = Mapping[str, FloatBlock]
+"""Each of `fleet.frame.STATS` of the same rows, NaN where there was no value."""
+
+_ALL: Final = slice(None)
+
+
+def thinned_names(metric: str) -> tuple[str, ...]:
+    """Names of the blocks that hold a metric's statistics."""
+    return tuple(f"{metric}.{stat}" for stat in STATS)
+
+
+def thinned(blocks: Iterable[Block]) -> Iterator[tuple[Block, str, dict[str, Block]]]:
+    """(times, metric, blocks by statistic), of windows that have all of a metric's statistics."""
+    found: dict[tuple[int, str], tuple[Block, dict[str, Block]]] = {}
+    for times, block in paired(blocks):
+        metric, dot, stat = block.metric.rpartition(".")
+        if dot and stat in STATS:
+            _, stats = found.setdefault((id(times), metric), (times, {}))
+            stats[stat] = block
+    for (_, metric), (times, stats) in found.items():
+        if len(stats) == len(STATS):
+            yield times, metric, stats
+
+
+def decode_thin(blocks: Mapping[str, Block], rows: slice = _ALL) -> dict[str, FloatBlock]:
+    """MalformedMessageError when one is damaged, or they are not of one shape."""
+    stats = {stat: decode_gauge(block.body, rows) for stat, block in blocks.items()}
+    if len({values.shape for values in stats.values()}) > 1:
+        raise MalformedMessageError("history block: statistics of different shapes")
+    return stats
