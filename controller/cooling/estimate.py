@@ -54,7 +54,7 @@ class LoopReadings:
     junction_c: float
     """Of the worst branches (`robust_share`)."""
     inlet_c: float
-    """Median over the sleds."""
+    """Mean of the sleds' middle half."""
     sleds_flow_lpm: float = math.nan
     """Sum of the sleds' own meters; those not heard count as the mean of the others."""
     pumps_running: int = 0
@@ -125,10 +125,21 @@ def read_loop(snapshot: FleetSnapshot, loop: int, settings: EstimateSettings) ->
         sled_power_w=float(power.mean() * len(fresh)) if len(power) else math.nan,
         chip_power_w=_quantile(snapshot.chip["power_w"][chips][chip_on], settings.robust_share),
         junction_c=_quantile(snapshot.chip["junction_c"][chips][chip_on], settings.robust_share),
-        inlet_c=_quantile(snapshot.sled["inlet_c"][sleds][on], 0.5),
+        inlet_c=middle(snapshot.sled["inlet_c"][sleds][on]),
         pumps_running=running(snapshot.pump["pump_speed_ratio"][loop], settings),
         sleds_flow_lpm=_sum_of_all(snapshot.sled["coolant_flow_lpm"][sleds][fresh], len(fresh)),
     )
+
+
+def middle(values: NDArray[np.floating[Any]]) -> float:
+    """Mean of the middle half: as deaf to strays as a median, but no coarser for the 0.1 K in
+    which sensors speak.
+    """
+    known = np.sort(values[np.isfinite(values)].astype(np.float64))
+    if not len(known):
+        return math.nan
+    cut = len(known) // 4
+    return float(known[cut : len(known) - cut].mean())
 
 
 def running(speed_ratio: NDArray[np.floating[Any]], settings: EstimateSettings) -> int:
@@ -194,7 +205,7 @@ def step(
 
 def _level_c(settings: EstimateSettings, supply: SupplyVote) -> float:
     """The voted temperature on the inlets' level: one sensor is built with a bias of up to 0.4 K,
-    the median of many inlets with a tenth of it.
+    the middle of many inlets with a tenth of it.
     """
     learnt = supply.learnt_s >= settings.vote.learn_s
     return supply.value_c - (supply.bias_k if learnt else 0.0)

@@ -9,6 +9,7 @@ from thermal.control.horizon import HorizonSettings
 from thermal.control.interlock import InterlockLimits
 from thermal.control.pid import PidGains
 from thermal.control.select import RateLimit
+from thermal.model.observer import ObserverSettings
 from thermal.model.settings import LoopModelSettings
 
 
@@ -55,6 +56,9 @@ class VoteSettings:
     drift_filter_s: float = 60.0
     learn_s: float = 180.0
     """After trust is won, the gap of sound sensors (bias 0.1..0.3 K each) is learnt so long."""
+    calm_k: float = 0.04
+    calm_filter_s: float = 20.0
+    """It is learnt while the supply, by this filter, leads its own past by less: at rest."""
     most_bias_k: float = 0.8
     """A gap beyond this is no bias of sound sensors, and is never learnt."""
     model_k: float = 3.0
@@ -153,20 +157,19 @@ class MpcSettings:
     """The predictive law; tuned on the cooling benchmark, on other seeds than its own."""
 
     horizon: HorizonSettings = field(default_factory=HorizonSettings)
-    supply_gain: float = 0.08
-    """How much of a second's difference between sensor and model the model takes over."""
-    sensed_gain: float = 0.15
-    offset_gain_per_s: float = 0.02
-    """What the model does not know of the exchanger is learned within a minute."""
+    observer: ObserverSettings = field(default_factory=ObserverSettings)
     heat_gain_per_s: float = 0.01
     heat_ratio_limits: tuple[float, float] = (0.7, 1.3)
-    most_offset_k: float = 10.0
+    facility_leap_k: float = 0.25
+    """Facility water that moves by more in a second runs ahead of its sensor; noise is 0.06 K."""
     lost_k: float = 8.0
     """A model that far off begins anew where the loop is measured to be."""
     most_rise_k: float = 30.0
     least_rise_k: float = 2.0
     """Below this rise the return says nothing of the heat."""
     junction_filter_s: float = 10.0
+    junction_cap_c: float = 84.0
+    """From here on the supply may go below its set-point; the soft limit is 85 °C."""
     swing_s: float = 60.0
     """Over so long heat is watched for coming and going."""
     return_s: float = 6.0

@@ -34,6 +34,8 @@ class SupplyVote:
     bias_k: float = 0.0
     """Learnt difference of sound sensors."""
     learnt_s: float = 0.0
+    lead_k: float = 1.0
+    """The sensor over `matched_c`, filtered: near zero only where the supply has been at rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ def supply(
     model_c: float,
     dt_s: float,
 ) -> SupplyVote:
-    """Vote of the CDU's sensor, the median of the inlets, and return less heat over flow; NaN for
+    """Vote of the CDU's sensor, the middle of the inlets, and return less heat over flow; NaN for
     a voice that has failed. Two that agree beat the third; a sensor alone must fit the balance.
     """
     voices = (sensor_c, inlet_c, model_c)
@@ -98,10 +100,13 @@ def _seen(
     if not fresh:
         share = -math.expm1(-dt_s / settings.transit_s)
         matched_c = state.matched_c + share * (sensor_c - state.matched_c)
-    lead_k = abs(sensor_c - matched_c)
-    leapt = lead_k > settings.jump_k * (_LANDED_RATIO if state.leapt else 1.0)
+    leapt = abs(sensor_c - matched_c) > settings.jump_k * (_LANDED_RATIO if state.leapt else 1.0)
+    calming = -math.expm1(-dt_s / settings.calm_filter_s)
+    lead_k = state.lead_k + calming * (sensor_c - matched_c - state.lead_k)
     bias_k, learnt_s = state.bias_k, state.learnt_s
-    if learnt_s < settings.learn_s and abs(matched_c - inlet_c) <= settings.most_bias_k:
+    # The transit is only about known: while the supply moves, the gap is no bias.
+    calm = abs(lead_k) <= settings.calm_k and abs(matched_c - inlet_c) <= settings.most_bias_k
+    if calm and learnt_s < settings.learn_s:
         learnt_s += dt_s
         bias_k += (matched_c - inlet_c - bias_k) * min(dt_s / max(learnt_s, 1.0), 1.0)
     gap_k = matched_c - inlet_c - bias_k
@@ -111,6 +116,7 @@ def _seen(
         state,
         matched_c=matched_c,
         leapt=leapt,
+        lead_k=lead_k,
         bias_k=bias_k,
         learnt_s=learnt_s,
         jump_k=state.jump_k + jump * (gap_k - state.jump_k),

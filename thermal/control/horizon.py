@@ -41,6 +41,9 @@ class HorizonSettings:
     pump_slope_weight: float = 200.0
     pump_weight: float = 4.0
     """Of squared speed away from the economic one, for a second."""
+    target_weight: float = 3.0
+    """Of a kelvin of the junctions over their target: worth some haste of the pumps, but not a
+    kelvin of the supply."""
     slack_weight: float = 100.0
     """Of a kelvin over a soft limit: larger than any multiplier seen, so that the penalty is exact:
     a limit is passed only where no plan keeps it."""
@@ -93,7 +96,10 @@ class Bounds:
     pump_down_per_s: float
     pump_least_ratio: float
     return_cap_c: float
+    junction_target_c: float
+    """The pumps alone keep the junctions below."""
     junction_cap_c: float
+    """From here on a supply below its set-point helps too."""
     supply_floor_c: float
 
 
@@ -209,6 +215,7 @@ def pose(
     linear[:valves] += settings.valve_slope_weight * np.add.reduceat(valve_slopes, starts[0])
     linear[valves:decisions] += settings.pump_slope_weight * np.add.reduceat(pump_slopes, starts[1])
     linear[decisions:] = settings.slack_weight
+    linear[decisions] = settings.target_weight
     rows, low, high = _rows(settings, responses, bounds, outlook)
     most, least = np.maximum.reduceat, np.minimum.reduceat
     lower = [
@@ -232,7 +239,8 @@ def pose(
     )
 
 
-_SLACKS: Final = 3  # junction, return, supply floor
+_SLACKS: Final = 4  # junction by pumps, junction by all means, return, supply floor
+_FLOOR: Final = 3
 
 
 def _rows(
@@ -241,7 +249,8 @@ def _rows(
     """Constraints over several slopes: actuators' ends, and soft limits with their slacks."""
     at = np.array(settings.checked_s) - 1
     ends = np.cumsum(settings.valve_blocks_s) - 1, np.cumsum(settings.pump_blocks_s) - 1
-    junction = responses.inlet_gain + outlook.junction_per_flow_k[:, None] * responses.pump_gain
+    by_pumps = outlook.junction_per_flow_k[:, None] * responses.pump_gain
+    junction = responses.inlet_gain + by_pumps
     wide = 1e3
     parts = (
         (responses.valve_gain[ends[0]], 0.0, 1.0, outlook.valve_ratio[ends[0]], None),
@@ -252,15 +261,16 @@ def _rows(
             outlook.pump_ratio[ends[1]],
             None,
         ),
-        (junction[at], -wide, bounds.junction_cap_c, outlook.junction_c[at], 0),
-        (responses.return_gain[at], -wide, bounds.return_cap_c, outlook.return_c[at], 1),
-        (responses.supply_gain[at], bounds.supply_floor_c, wide, outlook.supply_c[at], 2),
+        (by_pumps[at], -wide, bounds.junction_target_c, outlook.junction_c[at], 0),
+        (junction[at], -wide, bounds.junction_cap_c, outlook.junction_c[at], 1),
+        (responses.return_gain[at], -wide, bounds.return_cap_c, outlook.return_c[at], 2),
+        (responses.supply_gain[at], bounds.supply_floor_c, wide, outlook.supply_c[at], _FLOOR),
     )
     rows, low, high = [], [], []
     for response, least, most, free, slack in parts:
         softened = np.zeros((len(response), _SLACKS))
         if slack is not None:
-            softened[:, slack] = 1.0 if slack == 2 else -1.0
+            softened[:, slack] = 1.0 if slack == _FLOOR else -1.0
         rows.append(np.hstack((response, softened)))
         # What is already past a hard end stays no worse than it is.
         hard = slack is None

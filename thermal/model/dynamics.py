@@ -16,7 +16,7 @@ from thermal.model.settings import LoopModelSettings
 from thermal.valve import SEAT_RATIO
 
 _PG25_W_PER_K_PER_LPM = float(w_per_k_per_lpm(40.0))
-_LEAST_LPM = 1.0
+LEAST_LPM = 1.0
 
 Parcels = tuple[tuple[float, float], ...]
 """Litres and temperature of what is in a pipe, oldest first."""
@@ -61,7 +61,7 @@ def at_rest(
     settings: LoopModelSettings, *, supply_c: float, heat_w: float, flow_lpm: float
 ) -> LoopMemory:
     """Settled at a supply temperature, a heat and a flow."""
-    flow = max(flow_lpm, _LEAST_LPM)
+    flow = max(flow_lpm, LEAST_LPM)
     return_c = supply_c + heat_w / (_PG25_W_PER_K_PER_LPM * flow)
     return LoopMemory(
         supply_c=supply_c,
@@ -73,10 +73,15 @@ def at_rest(
 
 
 def foresee(
-    settings: LoopModelSettings, memory: LoopMemory, course: LoopCourse, *, offset_k: float = 0.0
+    settings: LoopModelSettings,
+    memory: LoopMemory,
+    course: LoopCourse,
+    *,
+    offset_k: float = 0.0,
+    ua_ratio: float = 1.0,
 ) -> tuple[LoopMemory, Foreseen]:
-    """Second by second through the course. `offset_k` is added to what the exchanger settles at:
-    what the model does not know.
+    """Second by second through the course. `offset_k` is added to what the exchanger settles at,
+    `ua_ratio` is its UA over the data sheet's: what was identified.
     """
     supply_pipe, return_pipe = deque(memory.supply_pipe), deque(memory.return_pipe)
     supply_c, return_c, heat_w = memory.supply_c, memory.return_c, memory.sled_heat_w
@@ -85,16 +90,17 @@ def foresee(
     for valve, asked_lpm, wanted_w, facility_c in zip(
         course.valve_ratio, course.flow_lpm, course.heat_w, course.facility_c, strict=True
     ):
-        flow = max(asked_lpm, _LEAST_LPM)
+        flow = max(asked_lpm, LEAST_LPM)
         rate = _PG25_W_PER_K_PER_LPM * flow
         heat_w += heat_share * (wanted_w - heat_w)
         inlet_c = _pushed(supply_pipe, flow / 60.0, supply_c)
         return_c = _pushed(return_pipe, flow / 60.0, inlet_c + heat_w / rate)
         cold_ratio = valve_flow_ratio(settings, valve)
-        settled_c = exchanger_out_c(settings, return_c, facility_c, flow, cold_ratio)
-        settled_c += offset_k
-        renewed = 0.5 * (flow / settings.exchanger.hot_nominal_lpm + cold_ratio)
-        supply_c -= math.expm1(-renewed / settings.exchanger_lag_s) * (settled_c - supply_c)
+        settled_c = exchanger_out_c(
+            settings, return_c, facility_c, flow, cold_ratio, ua_ratio=ua_ratio
+        )
+        share = supply_share(settings, flow, cold_ratio)
+        supply_c += share * (settled_c + offset_k - supply_c)
         supplies.append(supply_c)
         returns.append(return_c)
         inlets.append(inlet_c)
@@ -109,12 +115,20 @@ def foresee(
     return after, Foreseen(supply_c=supplies, return_c=returns, inlet_c=inlets, sled_heat_w=heats)
 
 
+def supply_share(settings: LoopModelSettings, hot_lpm: float, cold_ratio: float) -> float:
+    """How far the supply goes to what the exchanger settles at in a second."""
+    renewed = 0.5 * (hot_lpm / settings.exchanger.hot_nominal_lpm + cold_ratio)
+    return -math.expm1(-renewed / settings.exchanger_lag_s)
+
+
 def exchanger_out_c(
     settings: LoopModelSettings,
     hot_in_c: float,
     cold_in_c: float,
     hot_lpm: float,
     cold_ratio: float,
+    *,
+    ua_ratio: float = 1.0,
 ) -> float:
     """Settled supply temperature; `cold_ratio` is facility flow over nominal."""
     exchanger = settings.exchanger
@@ -124,7 +138,7 @@ def exchanger_out_c(
     films = share * (hot_lpm / exchanger.hot_nominal_lpm) ** -FILM_EXPONENT
     films += (1.0 - share) * cold_ratio**-FILM_EXPONENT
     lost = settings.fouling_ratio
-    ua = exchanger.ua_w_per_k / (films + lost / (1.0 - lost))
+    ua = ua_ratio * exchanger.ua_w_per_k / (films + lost / (1.0 - lost))
     hot = _PG25_W_PER_K_PER_LPM * hot_lpm
     cold = WATER_W_PER_K_PER_LPM * cold_ratio * exchanger.cold_nominal_lpm
     smaller, larger = (hot, cold) if hot < cold else (cold, hot)

@@ -15,7 +15,7 @@ from thermal.control import feedforward, pid, select
 from thermal.control.pid import PidState
 from thermal.model import loop as model
 
-__all__ = ["needed_flow_lpm", "observe", "step", "transfer"]
+__all__ = ["needed_flow_lpm", "observe", "step", "transfer", "trimmed"]
 
 
 def step(
@@ -37,15 +37,7 @@ def step(
         max(low, 0.0),
         min(high, 1.0),
     )
-    trim_ratio, trim = pid.step(
-        settings.policy.pump_trim,
-        state.trim,
-        inputs.junction_c - settings.policy.junction_target_c,
-        0.0,
-        inputs.dt_s,
-        0.0,
-        settings.policy.most_trim_ratio,
-    )
+    trim_ratio, trim = trimmed(settings, state, inputs)
     flow_lpm = needed_flow_lpm(settings, state, inputs, supply_c)
     fade = math.exp(-inputs.dt_s / settings.policy.transfer_s)
     transfer_ratio = state.transfer_ratio * fade
@@ -82,6 +74,21 @@ def transfer(
         ),
         trim=PidState(),
         transfer_ratio=max(held.pump_ratio - base, -policy.most_transfer_ratio),
+    )
+
+
+def trimmed(
+    settings: CoolingSettings, state: LawState, inputs: LoopInputs
+) -> tuple[float, PidState]:
+    """Speed that the measured junctions ask for on top of what the model says, and its memory."""
+    return pid.step(
+        settings.policy.pump_trim,
+        state.trim,
+        inputs.junction_c - settings.policy.junction_target_c,
+        0.0,
+        inputs.dt_s,
+        0.0,
+        settings.policy.most_trim_ratio,
     )
 
 

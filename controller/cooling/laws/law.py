@@ -12,6 +12,7 @@ from thermal.control.feedforward import FeedforwardState
 from thermal.control.horizon import Plan
 from thermal.control.pid import PidState
 from thermal.model.dynamics import LoopMemory
+from thermal.model.observer import ExchangerDoubt
 
 __all__ = ["Law", "LawName", "LawState", "observe"]
 
@@ -21,11 +22,15 @@ class Foresight:
     """What the predictive law remembers: its model of the loop, and the plan in force."""
 
     memory: LoopMemory | None = None
-    offset_k: float = 0.0
-    """What the exchanger settles at, over what the model says."""
+    doubt: ExchangerDoubt = field(default_factory=ExchangerDoubt)
+    """How the exchanger differs from its data sheet."""
     sensed_c: float = math.nan
     """The model's supply behind the lag of the sensor."""
     sensed_return_c: float = math.nan
+    facility_c: float = math.nan
+    """Facility water as it is by now."""
+    shown_facility_c: float = math.nan
+    """The same as its sensor showed it."""
     heat_ratio: float = 1.0
     """Heat that the return shows, over the heat believed."""
     junction_off_k: float = 0.0

@@ -18,9 +18,10 @@ from controller.cooling.settings import CoolingSettings
 from thermal.arrays import FloatArray
 from thermal.control import horizon
 from thermal.control.horizon import Bounds, GainBin, Outlook, Plan
-from thermal.model import dynamics
+from thermal.model import dynamics, observer
 from thermal.model import loop as model
-from thermal.model.dynamics import LoopCourse, LoopMemory
+from thermal.model.dynamics import Foreseen, LoopCourse, LoopMemory
+from thermal.model.observer import Look
 
 
 def observe(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> LawState:
@@ -44,20 +45,25 @@ def step(
     known = state.foresight
     flow_lpm = feedforward.needed_flow_lpm(settings, state, inputs, supply_c)
     wanted = model.pump_ratio_for_flow(flow_lpm, settings.pumps, settings.model)
-    plan = _better(
-        settings, state, inputs, supply_c, held, max(wanted, settings.mpc.least_pump_ratio)
-    )
+    trim_ratio, trim = feedforward.trimmed(settings, state, inputs)
+    wanted = min(max(wanted, settings.mpc.least_pump_ratio) + trim_ratio, 1.0)
+    plan = _better(settings, state, inputs, supply_c, held, wanted)
     if plan is None:
         return _fall_back(settings, state, inputs, supply_c=supply_c, held=held)
     # Who takes over moves nothing by more than this at once; the plan goes on from there.
     most = math.inf if known.plan is not None else settings.mpc.most_bump_ratio
+    change = _within(plan.valve_per_s[0] * inputs.dt_s, most)
+    stands = _valve_now(settings, inputs, held)
+    # Commands pile up until a valve at rest breaks loose; those of the other direction are void.
+    piled = (held.valve_ratio - stands) * change > 0.0 or known.plan is None
     wish = LoopSetpoints(
         supply_c=supply_c,
-        valve_ratio=held.valve_ratio + _within(plan.valve_per_s[0] * inputs.dt_s, most),
+        valve_ratio=(held.valve_ratio if piled else stands) + change,
         pump_ratio=held.pump_ratio + _within(plan.pump_per_s[0] * inputs.dt_s, most),
         flow_lpm=flow_lpm,
     )
-    return replace(state, foresight=replace(known, plan=plan, fallen_back=False)), wish
+    known = replace(known, plan=plan, fallen_back=False)
+    return replace(state, trim=trim, foresight=known), wish
 
 
 def transfer(
@@ -99,36 +105,95 @@ def _tracked(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> 
     known, tuning = state.foresight, settings.mpc
     lost = abs(inputs.supply_c - known.sensed_c) > tuning.lost_k
     if known.memory is None or lost:
-        return _swings(settings, _begun(settings, inputs), inputs)
+        return _swings(settings, _begun(settings, inputs, state.facility_c), inputs)
     seconds = min(max(round(inputs.dt_s), 0), tuning.longest_gap_s)
+    facility_c = _facility_c(settings, known, state.facility_c, seconds)
     course = LoopCourse(
         valve_ratio=[inputs.valve_ratio] * seconds,
         flow_lpm=[inputs.flow_lpm] * seconds,
         heat_w=[inputs.heat_w * known.heat_ratio] * seconds,
-        facility_c=[state.facility_c] * seconds,
+        facility_c=[facility_c] * seconds,
     )
-    memory, _ = dynamics.foresee(settings.model, known.memory, course, offset_k=known.offset_k)
+    memory, _ = _run(settings, known, known.memory, course)
     share = -math.expm1(-seconds / settings.model.supply_sensor_s)
     sensed_c = known.sensed_c + share * (memory.supply_c - known.sensed_c)
     sensed_return_c = known.sensed_return_c + share * (memory.return_c - known.sensed_return_c)
-    off_k = (inputs.supply_c - sensed_c) * seconds
+    gap_k = inputs.supply_c - sensed_c
+    learnt = observer.looked(
+        tuning.observer, known.doubt, _look(settings, known, inputs, facility_c, gap_k, seconds)
+    )
     heat_ratio = known.heat_ratio
     rise_k = sensed_return_c - sensed_c
     if math.isfinite(inputs.return_c) and rise_k > tuning.least_rise_k:
-        return_off_k = inputs.return_c - sensed_return_c - (inputs.supply_c - sensed_c)
+        return_off_k = inputs.return_c - sensed_return_c - gap_k
         heat_ratio += tuning.heat_gain_per_s * seconds * return_off_k / rise_k
     low, high = tuning.heat_ratio_limits
     return replace(
         _swings(settings, known, inputs),
-        memory=replace(memory, supply_c=memory.supply_c + tuning.supply_gain * off_k),
-        offset_k=min(
-            max(known.offset_k + tuning.offset_gain_per_s * off_k, -tuning.most_offset_k),
-            tuning.most_offset_k,
-        ),
-        sensed_c=sensed_c + tuning.sensed_gain * off_k,
+        memory=replace(memory, supply_c=memory.supply_c + learnt.supply_k),
+        doubt=learnt.doubt,
+        sensed_c=sensed_c + learnt.sensed_k,
         sensed_return_c=sensed_return_c,
+        facility_c=facility_c,
+        shown_facility_c=state.facility_c,
         heat_ratio=min(max(heat_ratio, low), high),
         junction_off_k=_junction_off_k(settings, known, inputs),
+    )
+
+
+def _facility_c(
+    settings: CoolingSettings, known: Foresight, shown_c: float, seconds: int
+) -> float:
+    """Facility water before the lag of its sensor, while that moves by more than its noise."""
+    moved_k = shown_c - known.shown_facility_c
+    if seconds < 1 or not abs(moved_k) > settings.mpc.facility_leap_k * seconds:
+        return shown_c
+    share = -math.expm1(-seconds / settings.model.supply_sensor_s)
+    return known.shown_facility_c + moved_k / share
+
+
+def _run(
+    settings: CoolingSettings, known: Foresight, memory: LoopMemory, course: LoopCourse
+) -> tuple[LoopMemory, Foreseen]:
+    """The model through a course, with what was learnt of the exchanger."""
+    return dynamics.foresee(
+        settings.model,
+        memory,
+        course,
+        offset_k=known.doubt.offset_k,
+        ua_ratio=known.doubt.ua_ratio,
+    )
+
+
+def _look(
+    settings: CoolingSettings,
+    known: Foresight,
+    inputs: LoopInputs,
+    facility_c: float,
+    gap_k: float,
+    seconds: int,
+) -> Look:
+    """What the supply sensor's gap can say of the exchanger."""
+    assert known.memory is not None, "see _tracked"
+    cold_ratio = dynamics.valve_flow_ratio(settings.model, inputs.valve_ratio)
+    flow_lpm = max(inputs.flow_lpm, dynamics.LEAST_LPM)
+    as_is, better = (
+        dynamics.exchanger_out_c(
+            settings.model,
+            known.memory.return_c,
+            facility_c,
+            flow_lpm,
+            cold_ratio,
+            ua_ratio=ua_ratio,
+        )
+        for ua_ratio in (known.doubt.ua_ratio, known.doubt.ua_ratio * 1.01)
+    )
+    return Look(
+        gap_k=gap_k,
+        seconds=seconds,
+        supply_share=dynamics.supply_share(settings.model, flow_lpm, cold_ratio),
+        sensor_share=-math.expm1(-1.0 / settings.model.supply_sensor_s),
+        settled_per_log_ua_k=(better - as_is) / 0.01,
     )
 
 
@@ -145,7 +210,7 @@ def _swings(settings: CoolingSettings, known: Foresight, inputs: LoopInputs) -> 
     )
 
 
-def _begun(settings: CoolingSettings, inputs: LoopInputs) -> Foresight:
+def _begun(settings: CoolingSettings, inputs: LoopInputs, facility_c: float) -> Foresight:
     """The model where the loop is measured to be, taken as settled."""
     rise_k = inputs.return_c - inputs.supply_c
     if not math.isfinite(rise_k):
@@ -157,7 +222,13 @@ def _begun(settings: CoolingSettings, inputs: LoopInputs) -> Foresight:
         heat_w=dynamics.carried_w(inputs.flow_lpm, rise_k),
         flow_lpm=inputs.flow_lpm,
     )
-    return Foresight(memory=memory, sensed_c=inputs.supply_c, sensed_return_c=memory.return_c)
+    return Foresight(
+        memory=memory,
+        sensed_c=inputs.supply_c,
+        sensed_return_c=memory.return_c,
+        facility_c=facility_c,
+        shown_facility_c=facility_c,
+    )
 
 
 def _junction_off_k(settings: CoolingSettings, known: Foresight, inputs: LoopInputs) -> float:
@@ -186,7 +257,7 @@ def _better(
     pump_wanted_ratio: float,
 ) -> Plan | None:
     known, tuning = state.foresight, settings.mpc
-    if known.memory is None or not math.isfinite(state.facility_c) or inputs.dt_s <= 0.0:
+    if known.memory is None or not math.isfinite(known.facility_c) or inputs.dt_s <= 0.0:
         return None
     flow_lpm = inputs.flow_lpm
     if not math.isfinite(flow_lpm) or not inputs.pump_ratio > 0.0:
@@ -202,7 +273,7 @@ def _better(
         GainBin.around(
             float(outlook.valve_ratio[middle]),
             float(outlook.pump_ratio[middle]) * lpm_per_speed / settings.model.design_flow_lpm,
-            supply_c - state.facility_c,
+            supply_c - known.facility_c,
         ),
         _rounded(lpm_per_speed, settings.model.design_flow_lpm),
     )
@@ -231,12 +302,23 @@ def _now(
     if late == 0:
         return known.memory
     course = LoopCourse(
-        valve_ratio=[held.valve_ratio] * late,
+        valve_ratio=[_valve_now(settings, inputs, held)] * late,
         flow_lpm=[held.pump_ratio * lpm_per_speed] * late,
         heat_w=[inputs.heat_w * known.heat_ratio] * late,
-        facility_c=[state.facility_c] * late,
+        facility_c=[known.facility_c] * late,
     )
-    return dynamics.foresee(settings.model, known.memory, course, offset_k=known.offset_k)[0]
+    return _run(settings, known, known.memory, course)[0]
+
+
+def _valve_now(settings: CoolingSettings, inputs: LoopInputs, held: LoopSetpoints) -> float:
+    """Where the valve will stand once it has obeyed what is held: a valve at rest sticks."""
+    if not math.isfinite(inputs.valve_ratio):
+        return held.valve_ratio
+    gap = held.valve_ratio - inputs.valve_ratio
+    if abs(gap) <= settings.model.valve.stiction_ratio:
+        return inputs.valve_ratio
+    reach = (inputs.age_s + inputs.dt_s) / settings.model.valve.stroke_s
+    return inputs.valve_ratio + _within(gap, reach)
 
 
 def _outlook(
@@ -249,7 +331,8 @@ def _outlook(
     lpm_per_speed: float,
 ) -> Outlook:
     known = state.foresight
-    valve = np.clip(held.valve_ratio + np.cumsum(plan.valve_per_s), 0.0, 1.0)
+    stands = _valve_now(settings, inputs, held)
+    valve = np.clip(stands + np.cumsum(plan.valve_per_s), 0.0, 1.0)
     pump = np.clip(held.pump_ratio + np.cumsum(plan.pump_per_s), 0.0, 1.0)
     heat_w = _coming_w(settings, state, inputs) * known.heat_ratio
     flow = pump * lpm_per_speed
@@ -257,9 +340,9 @@ def _outlook(
         valve_ratio=valve.tolist(),
         flow_lpm=flow.tolist(),
         heat_w=heat_w.tolist(),
-        facility_c=[state.facility_c] * len(valve),
+        facility_c=[known.facility_c] * len(valve),
     )
-    _, seen = dynamics.foresee(settings.model, memory, course, offset_k=known.offset_k)
+    _, seen = _run(settings, known, memory, course)
     chip_w = inputs.chip_power_w * heat_w / max(heat_w[0], 1.0)
     chip_lpm = np.maximum(flow * settings.model.chip_flow_share / settings.chips, 1e-3)
     caloric_k = 0.5 * chip_w / dynamics.carried_w(1.0, 1.0) / chip_lpm
@@ -301,7 +384,8 @@ def _bounds(settings: CoolingSettings, inputs: LoopInputs) -> Bounds:
         pump_down_per_s=shell.pump_rate.down_per_s,
         pump_least_ratio=shell.pump_least_ratio,
         return_cap_c=policy.valve_heat.return_cap_c,
-        junction_cap_c=policy.junction_target_c,
+        junction_target_c=policy.junction_target_c,
+        junction_cap_c=settings.mpc.junction_cap_c,
         supply_floor_c=dew_c + shell.dew_floor_k,
     )
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from controller.cooling.control import CoolingEffect, Mode, SendCooling
-from controller.cooling.estimate import LoopReadings, running
+from controller.cooling.estimate import LoopReadings, middle, running
 from controller.cooling.loop import LoopControl, advance, initial
 from controller.cooling.settings import CoolingSettings
 from emulator.cdu import CduSettings, Firmware
@@ -234,7 +234,9 @@ class Rig:
                 .reshape(per_loop)
                 .sum(axis=1)
                 .tolist(),
-                inlet_c=_upper(read("inlet_c", plant.sled_inlet_c, 1.0).reshape(per_loop), 0.5),
+                inlet_c=[
+                    middle(row) for row in read("inlet_c", plant.sled_inlet_c, 1.0).reshape(per_loop)
+                ],
             )
         )
         self._stood_s = np.where(plant.faults.pump_tripped, self._stood_s + 1.0, 0.0)
