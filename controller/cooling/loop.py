@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from controller.cooling import estimate, laws, relief, shell, supervise
 from controller.cooling.control import (
@@ -30,6 +31,9 @@ from fleet.clock import NS_PER_S
 from fleet.commands import SetCooling
 from thermal.control.interlock import InterlockState
 
+_BETWEEN_S: Final = 5.0
+"""Looks further apart say nothing of how fast an actuator moves now."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopControl:
@@ -56,6 +60,8 @@ class LoopControl:
     relief: ReliefState = field(default_factory=ReliefState)
     readings: LoopReadings | None = None
     """Of the last cycle: what a decision or a prediction was based on."""
+    moving_per_s: tuple[float, float] = (0.0, 0.0)
+    """How fast valve and pumps were seen to move, between the last two cycles."""
 
 
 def initial(loop_id: str, cdu_id: str, settings: CoolingSettings) -> LoopControl:
@@ -116,7 +122,10 @@ def advance(
     first = control.at_unix_ns == 0
     dt_s = 0.0 if first else max(at_unix_ns - control.at_unix_ns, 0) / NS_PER_S
     known, inputs = estimate.step(settings.estimate, control.estimate, readings, dt_s)
-    seen = _remember(replace(control, readings=readings), known, inputs, at_unix_ns, settings)
+    heard = replace(
+        control, readings=readings, moving_per_s=_moving_per_s(control.readings, readings)
+    )
+    seen = _remember(heard, known, inputs, at_unix_ns, settings)
     mine = [reset for reset in resets if reset.loop_id == control.loop_id]
     if order is not None and order.until_unix_ns <= at_unix_ns:
         order = None
@@ -288,7 +297,8 @@ def _wish(
     wanted_c = settings.policy.supply_c
     if order is not None and order.supply_c is not None:
         wanted_c = order.supply_c
-    supply_c = max(wanted_c, shell.dew_floor_c(settings.shell, control.dew_point_c))
+    floor_c = shell.dew_floor_c(settings.shell, control.dew_point_c)
+    supply_c = max(wanted_c, floor_c + settings.shell.dew_guard_k)
     if mode is Mode.FAILSAFE:
         return control.law, _failsafe(control, inputs, supply_c, settings)
     held = control.setpoints
@@ -320,13 +330,27 @@ def _failsafe(
 
 
 def _taken_over(control: LoopControl, inputs: LoopInputs) -> LoopSetpoints:
-    """What the CDU's firmware does now, where it is known."""
+    """What the CDU's firmware will be doing when it hears of us, where it is known."""
     held = control.setpoints
+    later_s = inputs.age_s + inputs.dt_s
+    valve, pump = (speed * later_s for speed in control.moving_per_s)
     return replace(
         held,
-        valve_ratio=_or(inputs.valve_ratio, held.valve_ratio),
-        pump_ratio=_or(inputs.pump_ratio, held.pump_ratio),
+        valve_ratio=min(max(_or(inputs.valve_ratio + valve, held.valve_ratio), 0.0), 1.0),
+        pump_ratio=min(max(_or(inputs.pump_ratio + pump, held.pump_ratio), 0.0), 1.0),
     )
+
+
+def _moving_per_s(before: LoopReadings | None, now: LoopReadings) -> tuple[float, float]:
+    """Of valve and pumps; none where two looks at them are not known, or are the same look."""
+    if before is None:
+        return 0.0, 0.0
+    between_s = (now.at_s - now.cdu_age_s) - (before.at_s - before.cdu_age_s)
+    if not 0.0 < between_s <= _BETWEEN_S:
+        return 0.0, 0.0
+    valve = (now.valve_ratio - before.valve_ratio) / between_s
+    pump = (now.pump_ratio - before.pump_ratio) / between_s
+    return _or(valve, 0.0), _or(pump, 0.0)
 
 
 def _or(value: float, unknown: float) -> float:

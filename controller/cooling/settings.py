@@ -176,7 +176,7 @@ class MpcSettings:
     """How soon heat that swings is expected back at its mean."""
     least_pump_ratio: float = 0.5
     """Slowest speed that is called economic."""
-    most_bump_ratio: float = 0.008
+    most_bump_ratio: float = 0.004
     """Of valve or pumps in the cycle that takes over: below 1 %, as every change of law."""
     gain_at_s: int = 15
     """Where on the plan the gains are taken."""
@@ -195,6 +195,9 @@ class ShellSettings:
     """Vera Rubin racks take 17..45 °C."""
     dew_floor_k: float = 3.0
     """Set-point over the dew point: 2..3 K is common practice."""
+    dew_guard_k: float = 0.5
+    """Wished on top of it: noise of the dew point would else move the set-point faster than its
+    slew, for the floor is kept at once."""
     dew_close_k: float = 2.0
     """Alarm margin: from here on the valve closes."""
     dew_unknown_c: float = 27.0

@@ -141,9 +141,7 @@ def _tracked(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> 
     )
 
 
-def _facility_c(
-    settings: CoolingSettings, known: Foresight, shown_c: float, seconds: int
-) -> float:
+def _facility_c(settings: CoolingSettings, known: Foresight, shown_c: float, seconds: int) -> float:
     """Facility water before the lag of its sensor, while that moves by more than its noise."""
     moved_k = shown_c - known.shown_facility_c
     if seconds < 1 or not abs(moved_k) > settings.mpc.facility_leap_k * seconds:

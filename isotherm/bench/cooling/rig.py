@@ -235,7 +235,8 @@ class Rig:
                 .sum(axis=1)
                 .tolist(),
                 inlet_c=[
-                    middle(row) for row in read("inlet_c", plant.sled_inlet_c, 1.0).reshape(per_loop)
+                    middle(row)
+                    for row in read("inlet_c", plant.sled_inlet_c, 1.0).reshape(per_loop)
                 ],
             )
         )

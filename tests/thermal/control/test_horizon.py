@@ -23,7 +23,8 @@ BOUNDS = Bounds(
     pump_down_per_s=0.01,
     pump_least_ratio=0.3,
     return_cap_c=55.0,
-    junction_cap_c=78.0,
+    junction_target_c=78.0,
+    junction_cap_c=84.0,
     supply_floor_c=30.0,
 )
 BIN = GainBin.around(0.5, 0.6, 9.0)
