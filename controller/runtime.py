@@ -10,6 +10,7 @@ import numpy as np
 import structlog
 from numpy.random import Generator
 
+from controller.actuators import ActuatorDetector
 from controller.anomaly.detectors import build_detectors
 from controller.chores.schedule import Chores
 from controller.cooling.control import ManualOrder
@@ -388,7 +389,7 @@ class ControllerRuntime:
             with_others(snapshot, others) if others else snapshot,
             desired,
             self._answers,
-            detectors=self._detectors,
+            detectors=(*self._detectors, ActuatorDetector(self._shards.controls)),
             options=self._options,
             loops=settled,
             placing=None if self._placing is None else self._shards.controls,

@@ -101,6 +101,9 @@ class LoopInputs:
     alone: bool
     """Nothing else confirms the supply temperature."""
     faults: tuple[SensorFault, ...]
+    """Sensors that are not believed, and actuators that do not follow."""
+    valve_stuck: bool = False
+    """The valve does not do what it is told."""
     age_s: float = 0.0
     """Of the CDU's telemetry."""
     announced: tuple[HeatChange, ...] = ()

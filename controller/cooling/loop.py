@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from controller.cooling import estimate, laws, relief, shell, supervise
+from controller.cooling import estimate, follow, laws, relief, shell, supervise
 from controller.cooling.control import (
     CapLoop,
     ChangeMode,
@@ -21,6 +21,7 @@ from controller.cooling.control import (
     TripReset,
 )
 from controller.cooling.estimate import EstimateState, LoopInputs, LoopReadings
+from controller.cooling.follow import FollowState
 from controller.cooling.laws.law import LawState
 from controller.cooling.relief import ReliefState
 from controller.cooling.settings import CoolingSettings
@@ -58,6 +59,8 @@ class LoopControl:
     dew_point_c: float = math.nan
     """Last believed dew point: hall air changes slowly."""
     relief: ReliefState = field(default_factory=ReliefState)
+    follow: FollowState = field(default_factory=FollowState)
+    """Whether valve and pumps do what they are told."""
     readings: LoopReadings | None = None
     """Of the last cycle: what a decision or a prediction was based on."""
     moving_per_s: tuple[float, float] = (0.0, 0.0)
@@ -125,6 +128,7 @@ def advance(
     heard = replace(
         control, readings=readings, moving_per_s=_moving_per_s(control.readings, readings)
     )
+    heard, inputs = _followed(heard, inputs, settings)
     seen = _remember(heard, known, inputs, at_unix_ns, settings)
     mine = [reset for reset in resets if reset.loop_id == control.loop_id]
     if order is not None and order.until_unix_ns <= at_unix_ns:
@@ -133,6 +137,45 @@ def advance(
     steered, mode_effects = _steer(watched, inputs, order, cause, settings)
     helped, caps = _relieve(steered, inputs, cause, settings)
     return helped, (*trip_effects, *mode_effects, *repeat(helped, cause), *caps)
+
+
+def _followed(
+    control: LoopControl, inputs: LoopInputs, settings: CoolingSettings
+) -> tuple[LoopControl, LoopInputs]:
+    """What valve and pumps made of the commands so far; who does not follow is named as a fault."""
+    if not control.steering or inputs.age_s > settings.estimate.stale_s:
+        return control, inputs
+    told, dt_s = control.setpoints, min(inputs.dt_s, settings.shell.longest_step_s)
+    after = FollowState(
+        valve=follow.step(
+            settings.follow,
+            control.follow.valve,
+            told_ratio=told.valve_ratio,
+            shown_ratio=inputs.valve_ratio,
+            stroke_s=settings.model.valve.stroke_s,
+            dt_s=dt_s,
+        ),
+        pump=follow.step(
+            settings.follow,
+            control.follow.pump,
+            told_ratio=told.pump_ratio,
+            shown_ratio=inputs.pump_ratio,
+            stroke_s=settings.model.drive.ramp_s,
+            dt_s=dt_s,
+        ),
+    )
+    faults = tuple(
+        SensorFault(
+            sensor=name,
+            reason=one.words,
+            since_unix_ns=round((inputs.at_s - max(one.still_s, one.behind_s)) * NS_PER_S),
+        )
+        for name, one in (("valve", after.valve), ("pumps", after.pump))
+        if one.words
+    )
+    return replace(control, follow=after), replace(
+        inputs, faults=(*inputs.faults, *faults), valve_stuck=bool(after.valve.words)
+    )
 
 
 def _relieve(
@@ -145,6 +188,7 @@ def _relieve(
         junction_c=inputs.junction_c,
         valve_ratio=inputs.valve_ratio,
         pump_ratio=inputs.pump_ratio,
+        stuck=inputs.valve_stuck and inputs.valve_ratio < control.setpoints.valve_ratio,
         dt_s=min(inputs.dt_s, settings.shell.longest_step_s),
     )
     caps: tuple[CoolingEffect, ...] = ()

@@ -39,11 +39,14 @@ def step(
     junction_c: float,
     valve_ratio: float,
     pump_ratio: float,
+    stuck: bool,
     dt_s: float,
 ) -> ReliefState:
-    """State after a cycle; positions as measured. What is not known neither asks nor lifts."""
+    """State after a cycle; positions as measured. What is not known neither asks nor lifts. From
+    a valve that is `stuck` nothing more comes, and nobody waits for the heat that will.
+    """
     full = min(valve_ratio, pump_ratio) >= settings.full_ratio
-    urgent = junction_c >= settings.urgent_c
+    urgent = junction_c >= (settings.stuck_c if stuck else settings.urgent_c)
     strained = urgent or (full and junction_c >= settings.strained_c)
     calm = junction_c < settings.calm_c
     state = replace(

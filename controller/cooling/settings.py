@@ -92,6 +92,20 @@ class EstimateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowSettings:
+    """When an actuator is said not to follow. Estimates."""
+
+    tolerance_ratio: float = 0.03
+    """Command against feedback after the stroke; stiction, dead band and feedback make 1.5 %."""
+    moved_ratio: float = 0.004
+    """Four sigmas of the position feedback."""
+    still_s: float = 6.0
+    """Telemetry and commands take 2 to 3 s of it."""
+    behind_s: float = 30.0
+    """A CDU's own slew, and commands that turn round on the way, take 15 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
     supply_c: float = 40.0
     """Set-point. Racks take up to 45 °C (GB300, Vera Rubin); 40 leaves room for a failure."""
@@ -227,6 +241,8 @@ class ReliefSettings:
     """Worst branches; the soft limit is 85 °C."""
     urgent_c: float = 88.0
     """Throttling starts at 90 °C: from here on nobody waits for placement."""
+    stuck_c: float = 81.0
+    """As urgent as that is this, when the valve is stuck below what it was told."""
     calm_c: float = 79.0
     avoid_after_s: float = 5.0
     move_after_s: float = 20.0
@@ -261,6 +277,7 @@ class CoolingSettings:
     interlock: InterlockLimits = field(
         default_factory=lambda: InterlockLimits(flow_persist_s=3.0, junction_persist_s=2.0)
     )
+    follow: FollowSettings = field(default_factory=FollowSettings)
     relief: ReliefSettings = field(default_factory=ReliefSettings)
     failsafe_hold_s: float = 10.0
     """Estimate: a failsafe lasts at least this long, so that a sensor at its limit does not

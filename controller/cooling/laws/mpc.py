@@ -2,7 +2,7 @@
 
 A model of the loop runs beside it and is drawn to what is measured; from where it is, it foresees
 the plan in force, and a quadratic program betters the plan. Where the program has no answer in
-time, PI and feed-forward take over from what is held.
+time, or the valve does not follow, PI and feed-forward take over from what is held.
 """
 
 import math
@@ -48,7 +48,7 @@ def step(
     trim_ratio, trim = feedforward.trimmed(settings, state, inputs)
     wanted = min(max(wanted, settings.mpc.least_pump_ratio) + trim_ratio, 1.0)
     plan = _better(settings, state, inputs, supply_c, held, wanted)
-    if plan is None:
+    if plan is None or inputs.valve_stuck:
         return _fall_back(settings, state, inputs, supply_c=supply_c, held=held)
     # Who takes over moves nothing by more than this at once; the plan goes on from there.
     most = math.inf if known.plan is not None else settings.mpc.most_bump_ratio

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from controller.cooling.control import CoolingEffect, Mode, SendCooling
+from controller.cooling.control import CapLoop, CoolingEffect, Mode, SendCooling
 from controller.cooling.estimate import LoopReadings, middle, running
 from controller.cooling.loop import LoopControl, advance, initial
 from controller.cooling.settings import CoolingSettings
@@ -109,6 +109,8 @@ class Rig:
         self.load_ratio: FloatArray = np.full(self.loops, 0.2)
         self.chip_cap_ratio: FloatArray = np.ones(layout.sleds)
         """[sleds] of the chips' power, as the sleds' own protection leaves it."""
+        self.loop_cap_ratio: FloatArray = np.ones(self.loops)
+        """[loops] of the chips' rated power, as the controller caps it."""
         self.arrival: Arrival = lambda _second: settings.age_s
         self.controller_alive = True
         self.effects: list[tuple[int, CoolingEffect]] = []
@@ -164,6 +166,8 @@ class Rig:
     def chip_power_w(self) -> FloatArray:
         """[chips]"""
         wanted = IDLE_W + self.load_ratio * (PEAK_W - IDLE_W)
+        # Caps are of rated power.
+        wanted = np.minimum(wanted, np.maximum(self.loop_cap_ratio * PEAK_W, IDLE_W))
         capped: FloatArray = np.repeat(wanted, self.settings.chips) * np.repeat(
             self.chip_cap_ratio, CHIPS_PER_SLED
         )
@@ -277,6 +281,8 @@ class Rig:
 
     def _carry_out(self, row: int, effects: Sequence[CoolingEffect]) -> None:
         for effect in effects:
+            if isinstance(effect, CapLoop):
+                self.loop_cap_ratio[row] = effect.cap_ratio
             if not isinstance(effect, SendCooling):
                 self.effects.append((self.second, effect))
                 continue

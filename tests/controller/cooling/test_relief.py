@@ -14,7 +14,7 @@ SETTINGS = ReliefSettings()
 
 
 def run(
-    state: ReliefState, seconds: int, *, junction_c: float, full: bool = True
+    state: ReliefState, seconds: int, *, junction_c: float, full: bool = True, stuck: bool = False
 ) -> list[ReliefState]:
     seen = []
     for _ in range(seconds):
@@ -24,6 +24,7 @@ def run(
             junction_c=junction_c,
             valve_ratio=1.0 if full else 0.5,
             pump_ratio=1.0,
+            stuck=stuck,
             dt_s=1.0,
         )
         seen.append(state)
@@ -80,8 +81,15 @@ def test_whatever_is_measured_the_cap_stays_inside_its_limits(
             junction_c=junction_c,
             valve_ratio=valve_ratio,
             pump_ratio=pump_ratio,
+            stuck=False,
             dt_s=1.0,
         )
         assert SETTINGS.least_cap_ratio <= state.cap_ratio <= 1.0
         if math.isnan(junction_c):
             assert state.cap_ratio == before.cap_ratio
+
+
+def test_behind_a_stuck_valve_nobody_waits_for_the_heat() -> None:
+    warm = SETTINGS.stuck_c + 0.5
+    assert run(ReliefState(), 60, junction_c=warm, full=False)[-1].cap_ratio == 1.0
+    assert run(ReliefState(), 60, junction_c=warm, full=False, stuck=True)[-1].cap_ratio < 0.7
