@@ -50,6 +50,11 @@ class GuardSettings:
     falling_ratio: float = 0.55
     """Flow below this share of its recent best, with a die that warms: it is being lost. One of two
     pumps out leaves 60 % and more, and is the CDU's business."""
+    suspect_ratio: float = 0.85
+    """Flow below this share of its recent best falls faster than pumps are ever told to slow down
+    (2 % a second); it is looked at again."""
+    lost_ratio: float = 0.45
+    """Below this share in the reading after: it is lost, and no die need show it first."""
     falling_s: float = 6.0
     """What is recent: coast-down 2 s, and the meter's own second."""
     warming_k: float = 1.5
@@ -115,8 +120,10 @@ class GuardState:
     said_s: float = -math.inf
     recent: tuple[tuple[float, float, float], ...] = ()
     """Time, flow and hottest die of the last ticks."""
+    suspect: bool = False
+    """Flow falls faster than any command lets it."""
     falling: bool = False
-    """Flow is being lost while a die warms: two sensors agree, so no second look is needed."""
+    """Flow is being lost: a die warms with it, or two readings in a row say so."""
     sheds_s: tuple[float, ...] = ()
 
 
@@ -188,6 +195,7 @@ def _observe(
         leak_ticks=_count(state.leak_ticks, readings.leak_critical),
         flow_lost_s=_flow_lost_s(settings, state, readings, now_s),
         recent=_recent(settings, state, readings, now_s),
+        suspect=_fallen(settings, state, readings, now_s, settings.suspect_ratio),
         falling=_falling(settings, state, readings, now_s),
         seen_s=now_s if sees else state.seen_s,
         calm_since_s=calm_since_s,
@@ -228,20 +236,33 @@ def _recent(
     return (*kept, (now_s, readings.flow_lpm, hottest_c))
 
 
-def _falling(settings: GuardSettings, state: GuardState, readings: Readings, now_s: float) -> bool:
-    """Whether flow has just gone while a die warms. A missing reading is no evidence."""
+def _fallen(
+    settings: GuardSettings, state: GuardState, readings: Readings, now_s: float, share: float
+) -> bool:
+    """Whether the flow of a warm sled is below a share of its recent best. A missing reading is no
+    evidence.
+    """
     if not settings.liquid or readings.powered is False:
         return False
     kept = [one for one in state.recent if now_s - one[0] <= settings.falling_s]
     best_lpm = max((flow for _, flow, _ in kept if math.isfinite(flow)), default=math.nan)
-    coolest_c = min((hot for _, _, hot in kept if math.isfinite(hot)), default=math.nan)
     hottest_c = max((c for c in readings.junction_c if math.isfinite(c)), default=math.nan)
     return (
         best_lpm >= settings.low_flow_lpm
-        and readings.flow_lpm < settings.falling_ratio * best_lpm
+        and readings.flow_lpm < share * best_lpm
         and hottest_c >= settings.warm_c
-        and hottest_c - coolest_c >= settings.warming_k
     )
+
+
+def _falling(settings: GuardSettings, state: GuardState, readings: Readings, now_s: float) -> bool:
+    """Whether flow has just gone: a die warms while it falls, or the reading before fell too."""
+    if state.suspect and _fallen(settings, state, readings, now_s, settings.lost_ratio):
+        return True
+    kept = [one for one in state.recent if now_s - one[0] <= settings.falling_s]
+    coolest_c = min((hot for _, _, hot in kept if math.isfinite(hot)), default=math.nan)
+    hottest_c = max((c for c in readings.junction_c if math.isfinite(c)), default=math.nan)
+    warmed = hottest_c - coolest_c >= settings.warming_k
+    return warmed and _fallen(settings, state, readings, now_s, settings.falling_ratio)
 
 
 def _flow_lost_s(

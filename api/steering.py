@@ -57,7 +57,9 @@ def steered_loop(loop_id: str, heard: HeardLoop | None, chips: int) -> SteeredLo
     base = CoolingSettings.sized(chips)
     # Without an override the law goes on to hold what it holds now.
     policy = replace(base.policy, supply_c=control.setpoints.supply_c)
-    return SteeredLoop(id=loop_id, control=control, settings=replace(base, policy=policy))
+    return SteeredLoop(
+        id=loop_id, control=control, settings=replace(base, law=control.law_name, policy=policy)
+    )
 
 
 def check_version(

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import structlog
 import typer
 
+from controller.cooling.settings import LAW_VARIABLE, LawName
 from controller.enrolment.settings import EnrolmentSettings, read_enrolment
 from controller.notify.deliver import DeliverySettings
 from controller.options import ControllerOptions
@@ -37,6 +38,14 @@ def _decisions_dir() -> Path | None:
     """Where cooling decisions are kept for `isotherm replay`, if anywhere."""
     named = os.environ.get("ISOTHERM_DECISIONS", "")
     return Path(named) if named else None
+
+
+def _law() -> LawName | None:
+    """What moves the cooling loops, if somebody has chosen."""
+    named = os.environ.get(LAW_VARIABLE, "")
+    if named and named not in set(LawName):
+        raise ConfigurationError(f"{LAW_VARIABLE}: {named!r} is none of {', '.join(LawName)}")
+    return LawName(named) if named else None
 
 
 @app.command()
@@ -79,6 +88,7 @@ def run(
         options = ControllerOptions(
             holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
             supply_c=supply_c,
+            law=_law(),
             external_url=external_url,
             decisions_dir=_decisions_dir(),
             enrolment=read_enrolment(enrolment) if enrolment else EnrolmentSettings(),

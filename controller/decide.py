@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from controller.announced import AnnouncedSettings, announced
 from controller.anomaly.detector import Detector
 from controller.anomaly.finding import Severity
 from controller.cooling import loop as cooling
@@ -132,6 +133,7 @@ def steer(
     settings: Mapping[str, CoolingSettings],
 ) -> Steering:
     """Cooling goes first and alone: nothing that fails later in the cycle can stop it."""
+    coming = announced(desired.jobs.values(), snapshot, AnnouncedSettings())
     after: dict[str, LoopControl] = {}
     effects: dict[str, tuple[CoolingEffect, ...]] = {}
     for loop_id, control in loops.items():
@@ -140,6 +142,7 @@ def steer(
             snapshot,
             order=desired.orders.get(loop_id),
             resets=desired.resets,
+            announced=coming.get(loop_id, ()),
             settings=settings[loop_id],
         )
     return Steering(loops=after, effects_of=effects)

@@ -2,7 +2,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from controller.chores.settings import ChoreSettings
-from controller.cooling.settings import CoolingSettings
+from controller.cooling.settings import CoolingSettings, LawName
 from controller.enrolment.settings import EnrolmentSettings
 from controller.incidents.settings import IncidentSettings
 from controller.ingest.consume import IngestSettings
@@ -35,6 +35,8 @@ class ControllerOptions:
     """Where people reach the web page; notifications link there."""
     cooling: CoolingSettings | None = None
     """None: sized for the chips of each loop."""
+    law: LawName | None = None
+    """Which law moves the loops; None: the one that the cooling settings name."""
     decisions_dir: Path | None = None
     """Where cooling decisions are kept to be replayed; None keeps none. About 1 kB a second for
     each loop."""
@@ -86,4 +88,8 @@ class ControllerOptions:
     def cooling_of(self, plates: int) -> CoolingSettings:
         """Settings of a loop of so many cold plates of 1 kW."""
         cooling = self.cooling or CoolingSettings.sized(plates)
-        return replace(cooling, policy=replace(cooling.policy, supply_c=self.supply_c))
+        return replace(
+            cooling,
+            law=self.law or cooling.law,
+            policy=replace(cooling.policy, supply_c=self.supply_c),
+        )

@@ -63,6 +63,8 @@ class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int]
     sled_frames: bytes = b""
     """uint64 [2, sleds]: epoch and seq of the newest frame of each sled."""
+    law: str = ""
+    """Which moves it; empty where none does."""
     control: bytes = b""
     """What the loop's control remembers, for the controller that goes on after this one."""
 
@@ -96,6 +98,7 @@ def loop_view(
         mode_reason=control.mode_reason,
         mode_since_unix_ns=control.mode_since_unix_ns,
         setpoints=_setpoints(control.setpoints),
+        law=control.law_name.value,
         pumps=_pumps(snapshot.pump, row),
         trips=_trips(control.trips),
         sensor_faults={fault.sensor: fault.reason for fault in control.sensor_faults},

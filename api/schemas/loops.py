@@ -44,6 +44,7 @@ class LoopOut(BaseModel):
     )
     mode: str | None = Field(examples=["auto"])
     mode_reason: str | None
+    law: str | None = Field(description="what moves it in auto", examples=["mpc"])
     at: datetime | None = Field(description="when the controller looked")
     age_s: float | None = Field(description="since this server heard of it")
     cdu_age_s: float | None = Field(description="since the CDU was heard")
@@ -223,6 +224,7 @@ def loop_out(
             at=None,
             age_s=None,
             cdu_age_s=None,
+            law=None,
             setpoints={},
             cdu={},
             states={},
@@ -239,6 +241,7 @@ def loop_out(
         kind=kind,
         mode=view.mode,
         mode_reason=view.mode_reason,
+        law=view.law or None,
         at=when(view.at_unix_ns),
         age_s=number(age_s),
         cdu_age_s=number(None if view.cdu_age_s is None else view.cdu_age_s + age_s),

@@ -20,11 +20,11 @@ from controller.cooling.control import (
     SensorFault,
     TripReset,
 )
-from controller.cooling.estimate import EstimateState, LoopInputs, LoopReadings
+from controller.cooling.estimate import EstimateState, HeatChange, LoopInputs, LoopReadings
 from controller.cooling.follow import FollowState
 from controller.cooling.laws.law import LawState
 from controller.cooling.relief import ReliefState
-from controller.cooling.settings import CoolingSettings
+from controller.cooling.settings import CoolingSettings, LawName
 from controller.cooling.shell import ShellInputs
 from controller.cooling.supervise import Verdict
 from controller.state.snapshot import FleetSnapshot
@@ -49,6 +49,8 @@ class LoopControl:
     setpoints: LoopSetpoints
     trips: tuple[LoopTrip, ...] = ()
     sensor_faults: tuple[SensorFault, ...] = ()
+    law_name: LawName = LawName.FEEDFORWARD
+    """Which law moves it in AUTO."""
     steering: bool = False
     """False until the first command: before, the CDU's own firmware cools."""
     estimate: EstimateState = field(default_factory=EstimateState)
@@ -78,6 +80,7 @@ def initial(loop_id: str, cdu_id: str, settings: CoolingSettings) -> LoopControl
         mode=Mode.FAILSAFE,
         mode_reason="not heard yet",
         mode_since_unix_ns=0,
+        law_name=settings.law,
         setpoints=LoopSetpoints(
             supply_c=settings.policy.supply_c,
             valve_ratio=1.0,
@@ -93,6 +96,7 @@ def step(
     *,
     order: ManualOrder | None = None,
     resets: Iterable[TripReset] = (),
+    announced: tuple[HeatChange, ...] = (),
     settings: CoolingSettings,
 ) -> tuple[LoopControl, tuple[CoolingEffect, ...]]:
     """One cycle of the loop `control.loop_id`; while `order` is given, the loop is in MANUAL.
@@ -100,9 +104,10 @@ def step(
     Resets of other loops are passed over. A cycle that is not later than the last moves nothing.
     """
     row = snapshot.fleet_map.loop(control.loop_id)
+    readings = estimate.read_loop(snapshot, row, settings.estimate)
     return advance(
         control,
-        estimate.read_loop(snapshot, row, settings.estimate),
+        replace(readings, announced=announced),
         at_unix_ns=snapshot.at_unix_ns,
         cause=snapshot.cdu_cause(row),
         order=order,
@@ -221,6 +226,7 @@ def _remember(
         control,
         at_unix_ns=max(at_unix_ns, control.at_unix_ns),
         mode_since_unix_ns=control.mode_since_unix_ns or at_unix_ns,
+        law_name=settings.law,
         estimate=known,
         sensor_faults=inputs.faults,
         law=laws.chosen(settings).observe(settings, control.law, inputs),

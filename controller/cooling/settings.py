@@ -1,6 +1,6 @@
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from thermal.control import gains
 from thermal.control.failsafe import SensorLimits
@@ -11,6 +11,9 @@ from thermal.control.pid import PidGains
 from thermal.control.select import RateLimit
 from thermal.model.observer import ObserverSettings
 from thermal.model.settings import LoopModelSettings
+
+LAW_VARIABLE: Final = "ISOTHERM_COOLING_LAW"
+"""Environment variable that names the law of all loops."""
 
 
 class LawName(StrEnum):

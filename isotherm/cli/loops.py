@@ -136,6 +136,7 @@ def explain_loop(
 
 def _explain(now: Document, told: Document) -> None:
     console.print(f"{now['id']} is in {now['mode']}: {now['mode_reason'] or 'all is well'}")
+    console.print(f"  law: {now['law'] or 'none of ours'}")
     for trip in now["trips"]:
         console.print(f"  latched: {trip['reason']} ({trip['level']})")
     for sensor, reason in now["sensor_faults"].items():

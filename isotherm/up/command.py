@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from api.options import ApiOptions
+from controller.cooling.settings import LAW_VARIABLE, LawName
 from controller.notify.deliver import DeliverySettings
 from controller.options import ControllerOptions
 from controller.remote_write.settings import read_remote_write
@@ -62,6 +63,10 @@ def up(
     loops: Annotated[int, typer.Option(min=1, max=64)] = 1,
     seed: Annotated[int | None, typer.Option(min=0, help="None: the scenario's own, or 0.")] = None,
     supply_c: Annotated[float, typer.Option(help="Set-point of the coolant supply.")] = 40.0,
+    law: Annotated[
+        LawName | None,
+        typer.Option(envvar=LAW_VARIABLE, show_envvar=True, help="What moves the cooling loops."),
+    ] = None,
     state_dir: Annotated[
         Path, typer.Option(help="Database, spools and logs; kept between runs.")
     ] = Path("var"),
@@ -99,6 +104,7 @@ def up(
             replay=replay,
             controller=ControllerOptions(
                 supply_c=supply_c,
+                law=law,
                 external_url=f"http://127.0.0.1:{port}",
                 delivery=DeliverySettings(allow_private_receivers=allow_private_receivers),
                 remote_write=read_remote_write(),

@@ -12,6 +12,7 @@ from rich.console import Console
 from api.app import create_app
 from api.client import ApiClient
 from api.server import ApiServer
+from controller.cooling.settings import LAW_VARIABLE
 from controller.store import Store
 from emulator.app_server import AppServer, listen
 from emulator.endpoints import EmulatorServer
@@ -103,6 +104,8 @@ def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[
     fleet = ("--ultraservers", str(plan.ultraservers), "--loops", str(plan.loops))
     kafka = ("--kafka", plan.kafka)
     secrets = {"ISOTHERM_DATABASE": plan.database}
+    law = plan.embedded.controller.law
+    chosen = {**secrets, LAW_VARIABLE: law.value} if law else secrets
     emulator = plan.embedded.emulator
     files = {"--trace": emulator.trace, "--weather": emulator.weather}
     world = (
@@ -135,7 +138,7 @@ def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[
                 *(("--allow-private-receivers",) if private else ()),
             ),
             ready=lambda: True,
-            secrets=secrets,
+            secrets=chosen,
         ),
         Role(
             name="api",

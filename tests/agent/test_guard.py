@@ -299,3 +299,27 @@ def test_a_sled_that_was_shed_while_its_flow_coasted_down_still_goes_off() -> No
     assert acts[-1][1] is Act.POWER_OFF
     off_s = next(second for second, act in acts if act is Act.POWER_OFF)
     assert off_s <= 12 + settings.flow_return_s + 3
+
+
+def test_flow_that_is_gone_in_two_readings_needs_no_die_to_show_it() -> None:
+    state = guard.start(4, 0.0)
+    acts: tuple[Act, ...] = ()
+    # 1 s of coast-down and of the meter's lag at a time.
+    for now_s, flow_lpm in enumerate((7.5, 7.5, 7.5, 5.8, 3.9, 2.2)):
+        assert not acts, "not before the second reading"
+        readings = Readings(
+            junction_c=(76.0,) * 4, flow_lpm=flow_lpm, leak_critical=False, powered=True
+        )
+        state, acts = guard.step(GuardSettings(), state, readings, float(now_s))
+    assert acts == (Act.SHED,)
+
+
+def test_one_pump_of_two_and_one_bad_reading_shed_nothing() -> None:
+    for course in ((7.5, 6.4, 5.4, 5.0, 5.1, 5.3), (7.5, 7.5, 0.7, 7.5, 7.5, 7.5)):
+        state = guard.start(4, 0.0)
+        for now_s, flow_lpm in enumerate(course):
+            readings = Readings(
+                junction_c=(76.0,) * 4, flow_lpm=flow_lpm, leak_critical=False, powered=True
+            )
+            state, acts = guard.step(GuardSettings(), state, readings, float(now_s))
+            assert acts == ()

@@ -97,9 +97,8 @@ class Guards:
 
     def watch(self, since_s: int) -> None:
         bench = self._bench
-        flow = bench.sensors.read("coolant_flow_lpm", bench.plant.sled_flow_lpm, 1.0)
-        junction = bench.sensors.read("junction_c", bench.plant.junction_c, 1.0)
-        by_sled = junction.reshape(-1, CHIPS_PER_SLED)
+        flow = bench.shown_flow_lpm
+        by_sled = bench.shown_junction_c.reshape(-1, CHIPS_PER_SLED)
         for row, state in enumerate(self.states):
             readings = guard.Readings(
                 junction_c=tuple(by_sled[row].tolist()),
@@ -138,7 +137,7 @@ def c7(trial: Trial) -> Outcome:
     for second in range(1, 121):
         bench.run(1)
         guards.watch(begin)
-        if detect_s is None and any(state.low_flow_ticks for state in guards.states):
+        if detect_s is None and all(state.suspect for state in guards.states):
             detect_s = float(second)
     hottest = bench.trace.column("hottest_c")[3:, 0]
     return Outcome(

@@ -115,6 +115,10 @@ class Rig:
         self.controller_alive = True
         self.effects: list[tuple[int, CoolingEffect]] = []
         self.trace = Trace()
+        self.shown_flow_lpm: FloatArray = np.zeros(layout.sleds)
+        """[sleds] as their own meters show it."""
+        self.shown_junction_c: FloatArray = np.zeros(layout.chips)
+        """[chips] as their sensors show it."""
         self.pump_alarm_s = 1
         """A pump has stood for so long when the CDU says so."""
         self.pump_alarms: BoolArray = np.zeros(self.loops, np.bool_)
@@ -220,6 +224,8 @@ class Rig:
         per_loop = (self.loops, -1)
         scalars = {name: read(name, getattr(plant, name), 1.0).tolist() for name in _SCALARS}
         speeds = read("pump_speed_ratio", plant.pump_speed_ratio.ravel(), 1.0).reshape(per_loop)
+        self.shown_flow_lpm = read("coolant_flow_lpm", plant.sled_flow_lpm, 1.0)
+        self.shown_junction_c = read("junction_c", plant.junction_c, 1.0)
         sled_w = (chip_w.reshape(-1, CHIPS_PER_SLED).sum(axis=1) + other_w) / (1.0 - AIR_SHARE)
         estimate = self.settings.cooling.estimate
         share = estimate.robust_share
@@ -231,13 +237,8 @@ class Rig:
                 pumps_running=[running(row, estimate) for row in speeds],
                 power_w=read("sled_power_w", sled_w, 1.0).reshape(per_loop).sum(axis=1).tolist(),
                 chip_power_w=_upper(read("power_w", chip_w, 1.0).reshape(per_loop), share),
-                junction_c=_upper(
-                    read("junction_c", plant.junction_c, 1.0).reshape(per_loop), share
-                ),
-                sleds_flow_lpm=read("coolant_flow_lpm", plant.sled_flow_lpm, 1.0)
-                .reshape(per_loop)
-                .sum(axis=1)
-                .tolist(),
+                junction_c=_upper(self.shown_junction_c.reshape(per_loop), share),
+                sleds_flow_lpm=self.shown_flow_lpm.reshape(per_loop).sum(axis=1).tolist(),
                 inlet_c=[
                     middle(row)
                     for row in read("inlet_c", plant.sled_inlet_c, 1.0).reshape(per_loop)
