@@ -25,12 +25,12 @@ class ObserverSettings:
     """Of the supply, gained in a second."""
     offset_k: float = 0.04
     """Of the offset, gained in a second."""
-    log_ua: float = 0.001
+    ua_log_ratio: float = 0.001
     """The same of the logarithm of UA: fouling takes days, wrong films come with the load."""
     first_offset_k: float = 1.5
-    first_log_ua: float = 0.15
+    first_ua_log_ratio: float = 0.15
     most_offset_k: float = 6.0
-    most_log_ua: float = 0.6
+    most_ua_log_ratio: float = 0.6
     most_gap_k: float = 1.5
     """A larger gap counts as this one: leaps are no news of the exchanger."""
 
@@ -40,13 +40,13 @@ class ExchangerDoubt:
     """Deviations from the data sheet, and how well they are known."""
 
     offset_k: float = 0.0
-    log_ua: float = 0.0
+    ua_log_ratio: float = 0.0
     spread: tuple[float, ...] = field(default=())
     """Covariance, row by row; empty before the first look."""
 
     @property
     def ua_ratio(self) -> float:
-        return math.exp(self.log_ua)
+        return math.exp(self.ua_log_ratio)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +80,14 @@ def looked(settings: ObserverSettings, doubt: ExchangerDoubt, look: Look) -> Cor
     variance = float(spread[1, 1]) + settings.sensor_k**2
     gap_k = min(max(look.gap_k, -settings.most_gap_k), settings.most_gap_k)
     gain = spread[:, 1] / variance
-    supply_k, sensed_k, offset_k, log_ua = (gain * gap_k).tolist()
+    supply_k, sensed_k, offset_k, ua_log_ratio = (gain * gap_k).tolist()
     spread = spread - np.outer(gain, spread[1])
     return Correction(
         supply_k=supply_k,
         sensed_k=sensed_k,
         doubt=ExchangerDoubt(
             offset_k=_within(doubt.offset_k + offset_k, settings.most_offset_k),
-            log_ua=_within(doubt.log_ua + log_ua, settings.most_log_ua),
+            ua_log_ratio=_within(doubt.ua_log_ratio + ua_log_ratio, settings.most_ua_log_ratio),
             spread=tuple((0.5 * (spread + spread.T)).ravel().tolist()),
         ),
     )
@@ -96,7 +96,7 @@ def looked(settings: ObserverSettings, doubt: ExchangerDoubt, look: Look) -> Cor
 def _grown(settings: ObserverSettings, doubt: ExchangerDoubt, look: Look) -> FloatArray:
     """Covariance [states, states] just before a look."""
     first = np.array(
-        (settings.sensor_k, settings.sensor_k, settings.first_offset_k, settings.first_log_ua)
+        (settings.sensor_k, settings.sensor_k, settings.first_offset_k, settings.first_ua_log_ratio)
     )
     known = len(doubt.spread) == _STATES**2
     spread = np.array(doubt.spread).reshape(_STATES, _STATES) if known else np.diag(first**2)
@@ -109,7 +109,7 @@ def _grown(settings: ObserverSettings, doubt: ExchangerDoubt, look: Look) -> Flo
     )
     moved[1] = look.sensor_share * moved[0]
     moved[1, 1] = 1.0 - look.sensor_share
-    gained = np.diag((settings.supply_k, 0.0, settings.offset_k, settings.log_ua)) ** 2
+    gained = np.diag((settings.supply_k, 0.0, settings.offset_k, settings.ua_log_ratio)) ** 2
     for _ in range(look.seconds):
         spread = moved @ spread @ moved.T + gained
     # Nothing is ever doubted more than at the beginning.

@@ -17,7 +17,7 @@ def learnt(
     """A model whose exchanger is off by so much, watched for a while; the last gap."""
     doubt, supply_k, sensed_k, gap_k = ExchangerDoubt(), 0.0, 0.0, 0.0
     for _ in range(seconds):
-        missed_k = error_k - doubt.offset_k - doubt.log_ua * settled_per_log_ua_k
+        missed_k = error_k - doubt.offset_k - doubt.ua_log_ratio * settled_per_log_ua_k
         supply_k += 0.2 * (missed_k - supply_k)
         sensed_k += 0.28 * (supply_k - sensed_k)
         gap_k = sensed_k
@@ -41,14 +41,14 @@ def learnt(
 def test_a_gap_that_ua_does_not_show_in_becomes_an_offset() -> None:
     doubt, gap_k = learnt(settled_per_log_ua_k=0.0, error_k=1.0)
     assert doubt.offset_k == pytest.approx(1.0, abs=0.1)
-    assert doubt.log_ua == pytest.approx(0.0, abs=1e-9)
+    assert doubt.ua_log_ratio == pytest.approx(0.0, abs=1e-9)
     assert abs(gap_k) < 0.05
 
 
 def test_where_ua_shows_strongly_it_is_doubted_first() -> None:
     low, _ = learnt(settled_per_log_ua_k=-0.5, error_k=1.0)
     high, _ = learnt(settled_per_log_ua_k=-8.0, error_k=1.0)
-    assert abs(high.log_ua * 8.0) > abs(low.log_ua * 0.5)
+    assert abs(high.ua_log_ratio * 8.0) > abs(low.ua_log_ratio * 0.5)
     assert high.ua_ratio < 1.0, "warmer than foreseen means less UA"
 
 
@@ -71,5 +71,5 @@ def test_whatever_is_seen_the_beliefs_stay_within_their_ends(
         )
         doubt = looked(SETTINGS, doubt, look).doubt
         assert abs(doubt.offset_k) <= SETTINGS.most_offset_k
-        assert abs(doubt.log_ua) <= SETTINGS.most_log_ua
+        assert abs(doubt.ua_log_ratio) <= SETTINGS.most_ua_log_ratio
         assert all(map(math.isfinite, doubt.spread))
