@@ -25,6 +25,8 @@ class Case:
     reason: str = ""
     beside: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """The same metrics of what it is compared with, by name."""
+    remarks: Sequence[str] = ()
+    """What a reader of the figures should know, such as a peer that could not be measured."""
 
     @property
     def passed(self) -> bool:
@@ -92,6 +94,8 @@ def _case(case: Case) -> dict[str, object]:
         row["reason"] = case.reason
     if case.beside:
         row["beside"] = {name: dict(metrics) for name, metrics in case.beside.items()}
+    if case.remarks:
+        row["remarks"] = list(case.remarks)
     return row
 
 
@@ -119,4 +123,7 @@ def print_table(console: Console, suite: str, cases: Sequence[Case]) -> None:
                 *(_shown(case.beside.get(other, {}).get(name)) for other in others),
             )
     console.print(table)
+    for case in cases:
+        for remark in case.remarks:
+            console.print(f"{case.id}: {remark}", markup=False)
     console.print(", ".join(f"{key}: {value}" for key, value in environment().items()))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import httpx
 import numpy as np
 
 from controller.history.block import decode_count
@@ -87,22 +88,23 @@ def _measured(quick: bool, seed: int) -> Case:
         "block_bytes_per_sample": ingested.bytes / samples,
         "file_bytes_per_sample": stored_bytes / samples,
     }
-    return Case(
-        id="P1", title=TITLE, metrics=metrics | peers(recorded, rate, quick=quick), target=_TARGET
-    )
+    theirs, remarks = peers(recorded, rate, quick=quick)
+    return Case(id="P1", title=TITLE, metrics=metrics | theirs, target=_TARGET, remarks=remarks)
 
 
-def peers(recorded: Recorded, rate: float, *, quick: bool) -> dict[str, float]:
-    """Samples a second and core of each peer that is installed, and ours over theirs."""
+def peers(recorded: Recorded, rate: float, *, quick: bool) -> tuple[dict[str, float], list[str]]:
+    """Samples a second and core of each peer, ours over theirs, and which could not be measured."""
     found: dict[str, float] = {}
+    remarks: list[str] = []
     for name in PEERS:
         try:
             theirs = measure_peer(name, recorded, ticks=10 if quick else 60)
-        except (MissingComponentError, StartError):
+        except (MissingComponentError, StartError, httpx.HTTPError) as error:
+            remarks.append(f"{name} was not measured: {error}")
             continue
         found[f"{name}_samples_per_s_per_core"] = theirs
         found[f"ratio_{name}"] = rate / theirs
-    return found
+    return found, remarks
 
 
 def publish(bootstrap: str, recorded: Recorded, fleet_map: FleetMap, ticks: int) -> int:
