@@ -8,24 +8,14 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from isotherm.servers.kafka_node import INTERNAL_TOPICS, KafkaNode
+from isotherm.servers.kafka_classes import shared_classes
+from isotherm.servers.kafka_node import KafkaNode, lone_properties
 from isotherm.servers.processes import (
     StartError,
     free_ports,
     run_in_foreground,
     start_on_free_ports,
 )
-
-PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:{controller_port}
-inter.broker.listener.name=PLAINTEXT
-"""
 
 
 class KafkaBroker:
@@ -96,10 +86,8 @@ class KafkaBroker:
     def _prepare(self) -> KafkaNode:
         self._root = Path(tempfile.mkdtemp(prefix="isotherm-kafka-"))
         self._port, controller_port = free_ports(2)
-        properties = PROPERTIES.format(port=self._port, controller_port=controller_port)
-        return KafkaNode(
-            self._root, properties + INTERNAL_TOPICS.format(replication=1, min_in_sync=1)
-        )
+        properties = lone_properties(self._port, controller_port)
+        return KafkaNode(self._root, properties, jvm=shared_classes())
 
 
 def main() -> None:

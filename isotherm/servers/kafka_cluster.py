@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Final, Self
 
+from isotherm.servers.kafka_classes import shared_classes
 from isotherm.servers.kafka_node import INTERNAL_TOPICS, KafkaNode
 from isotherm.servers.processes import free_ports, start_on_free_ports
 
@@ -92,6 +93,7 @@ class KafkaCluster:
         quorum = dict(zip(numbers, ports[self._brokers :], strict=True))
         voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in quorum.items())
         internal = INTERNAL_TOPICS.format(replication=self._brokers, min_in_sync=self._min_in_sync)
+        classes = shared_classes()
         for number in numbers:
             properties = PROPERTIES.format(
                 node=number,
@@ -100,4 +102,6 @@ class KafkaCluster:
                 voters=voters,
                 min_in_sync=self._min_in_sync,
             )
-            self._nodes[number] = KafkaNode(self._root / str(number), properties + internal)
+            self._nodes[number] = KafkaNode(
+                self._root / str(number), properties + internal, jvm=classes
+            )

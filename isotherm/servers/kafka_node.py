@@ -2,7 +2,7 @@
 
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from isotherm.servers.kafka_jars import RECIPE_DIR, ensure_jars, find_java
@@ -34,6 +34,23 @@ log.index.size.max.bytes=1048576
 """
 """As small as the internal topics can be: a throw-away broker has to be up soon."""
 
+LONE = """\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+inter.broker.listener.name=PLAINTEXT
+"""
+
+
+def lone_properties(port: int, controller_port: int) -> str:
+    """Settings of a node that is a cluster of its own."""
+    own = LONE.format(port=port, controller_port=controller_port)
+    return own + INTERNAL_TOPICS.format(replication=1, min_in_sync=1)
+
 
 class KafkaNode:
     """A broker and KRaft controller in one process; `folder` holds settings, log and data.
@@ -43,12 +60,16 @@ class KafkaNode:
     """
 
     def __init__(
-        self, folder: Path, properties: str, scram_users: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        properties: str,
+        scram_users: Mapping[str, str] | None = None,
+        jvm: Sequence[str] = (),
     ) -> None:
         self._folder = folder
         self._settings = folder / "server.properties"
         self._log = folder / "broker.log"
-        self._java = [find_java(), *JVM, "-cp", f"{ensure_jars()}/*"]
+        self._java = [find_java(), *JVM, *jvm, "-cp", f"{ensure_jars()}/*"]
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,9 +116,9 @@ class KafkaNode:
         self._ready = self._ready or "Kafka Server started" in self._log.read_text(errors="replace")
         return self._ready
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = 10.0) -> None:
         if self._process is not None:
-            end(self._process)
+            end(self._process, grace_s=grace_s)
             self._process = None
 
     def kill(self) -> None:

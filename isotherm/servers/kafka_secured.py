@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from isotherm.servers.components import MissingComponentError
+from isotherm.servers.kafka_classes import shared_classes
 from isotherm.servers.kafka_node import INTERNAL_TOPICS, KafkaNode
 from isotherm.servers.processes import StartError, free_ports
 
@@ -61,7 +62,9 @@ class SecuredKafkaBroker:
                 keystore=keystore,
             )
             internal = INTERNAL_TOPICS.format(replication=1, min_in_sync=1)
-            self._node = KafkaNode(self._root / "node", properties + internal, self._users)
+            self._node = KafkaNode(
+                self._root / "node", properties + internal, self._users, shared_classes()
+            )
             self._node.launch()
             self._node.await_ready()
         except BaseException:
