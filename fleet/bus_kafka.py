@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import AuthorizationError, KafkaError
+from kafka.producer.transaction_manager import TransactionState
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from fleet.bus import Position, Reader, Record, Start
@@ -49,6 +50,7 @@ class KafkaBus:
             raise BusUnavailableError(
                 f"no Kafka broker answers at {options.bootstrap}: {error}"
             ) from error
+        _begin_anew_after_reset(self._producer)
 
     def publish(self, topic: Topic, *, key: str, value: bytes) -> Future[Position]:
         future: Future[Position] = Future()
@@ -130,6 +132,20 @@ class KafkaBus:
             self._producer._sender.force_close()  # noqa: SLF001 - it has no public way
         with suppress(KafkaError):
             self._producer.close(timeout=CLOSE_S)
+
+
+def _begin_anew_after_reset(producer: Any) -> None:
+    """When a message that was sent runs out of time, kafka-python 3.0.12 forgets its producer's id,
+    but asks for another in the state before the first alone: it would send nothing ever after.
+    """
+    manager = producer._transaction_manager  # noqa: SLF001 - it has no public way
+    reset = manager.reset_producer_id
+
+    def reset_and_begin() -> None:
+        reset()
+        manager._current_state = TransactionState.UNINITIALIZED  # noqa: SLF001
+
+    manager.reset_producer_id = reset_and_begin
 
 
 class _KafkaReader:

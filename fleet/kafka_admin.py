@@ -46,6 +46,9 @@ from fleet.topics import (
 OLDEST_BROKER: Final = (0, 11)
 """The first with idempotent producers, on which "each message once" rests (KIP-98)."""
 
+_ATTEMPTS: Final = 5
+"""A broker that has just died is told to clients for seconds still; another one is asked then."""
+
 
 class Role(StrEnum):
     """Whom a user of the brokers stands for; each may do what its processes need, no more."""
@@ -104,13 +107,24 @@ def ensure_topics(options: KafkaOptions, topics: Sequence[Topic]) -> None:
     """Make what is missing. Raises ConfigurationError when what is there is laid out otherwise,
     BusError when a topic is missing and this user may not make it.
     """
-    with connected(options) as admin:
-        found = {t["name"]: t for t in admin.describe_topics([t.name for t in topics])}
-        present = [t for t in topics if _present(found[t.name], options)]
-        for topic in topics:
-            if topic not in present:
-                _create(admin, topic, options)
-        _check(present, found, _configs(admin, present), options)
+    for attempt in range(1, _ATTEMPTS + 1):
+        with connected(options) as admin:
+            try:
+                _ensure(admin, topics, options)
+            except KafkaConnectionError:
+                if attempt == _ATTEMPTS:
+                    raise
+            else:
+                return
+
+
+def _ensure(admin: Any, topics: Sequence[Topic], options: KafkaOptions) -> None:
+    found = {t["name"]: t for t in admin.describe_topics([t.name for t in topics])}
+    present = [t for t in topics if _present(found[t.name], options)]
+    for topic in topics:
+        if topic not in present:
+            _create(admin, topic, options)
+    _check(present, found, _configs(admin, present), options)
 
 
 def _present(found: Mapping[str, Any], options: KafkaOptions) -> bool:

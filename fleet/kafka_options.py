@@ -49,6 +49,10 @@ class KafkaOptions:
     connect_timeout_s: float = 10.0
     delivery_timeout_s: float = 30.0
     linger_s: float = 0.005
+    reconnect_s: float = 1.0
+    """A broker that does not answer is tried again so often at the slowest. kafka-python would let
+    it grow to 30 s: so long commands and telemetry would stand still after an outage is over.
+    """
     fetch_wait_s: float = 0.1
     """How long a broker may hold its answer to a reader for which there is nothing: what is
     published ends the wait, while another choice of partitions waits for it. Longer costs less.
@@ -62,7 +66,7 @@ class KafkaOptions:
                 raise ConfigurationError(f"kafka: {server!r} is not HOST:PORT")
         self._check_topics()
         self._check_log_in()
-        for name in ("connect_timeout_s", "delivery_timeout_s", "fetch_wait_s"):
+        for name in ("connect_timeout_s", "delivery_timeout_s", "reconnect_s", "fetch_wait_s"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"kafka: {name} is not above 0")
         self.version()
@@ -130,6 +134,7 @@ class KafkaOptions:
         settings: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap.split(","),
             "bootstrap_timeout_ms": round(self.connect_timeout_s * 1e3),
+            "reconnect_backoff_max_ms": round(self.reconnect_s * 1e3),
             "api_version": self.version(),
             "security_protocol": "SSL" if self.tls else "PLAINTEXT",
             "ssl_context": self.tls_context(),

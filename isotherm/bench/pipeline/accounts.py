@@ -36,12 +36,14 @@ class Verdict:
     """
 
 
-def last_spooled(state_dir: Path) -> dict[Life, int]:
-    """Last number in the files of an agent's spool for the newest life in it, if there is any.
+def last_spooled(state_dir: Path) -> tuple[dict[Life, int], int]:
+    """Last number in the files of an agent's spool for the newest life in it, if there is any, and
+    the index of the newest record.
 
     To be asked between a kill and the next start, which may delete what is confirmed.
     """
     found: dict[Life, int] = {}
+    index = 0
     for segment in Segment.all_in(state_dir / "spool" / "telemetry"):
         try:
             newest = None
@@ -50,11 +52,21 @@ def last_spooled(state_dir: Path) -> dict[Life, int]:
             payload = segment.read(newest) if newest is not None else None
         finally:
             segment.close()
-        if payload is not None:
+        if newest is not None and payload is not None:
+            index = max(index, newest.index)
             for frame in decode_message(unpack(payload).value).frames:
                 life = (frame.agent, frame.epoch)
                 found[life] = max(found.get(life, 0), frame.seq)
-    return found
+    return found, index
+
+
+def confirmed(state_dir: Path) -> int:
+    """Index up to which an agent knows that Kafka has its records."""
+    try:
+        mark = (state_dir / "spool" / "telemetry" / "confirmed").read_bytes()
+    except FileNotFoundError:
+        return 0
+    return int.from_bytes(mark[:8], "little")
 
 
 def stored_frames(database: str, fleet_map: FleetMap) -> dict[Life, Counter[int]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from rich.console import Console
 
 from fleet.clock import Clock, SystemClock
 from fleet.errors import IsothermError
@@ -23,8 +24,15 @@ from isotherm.servers.processes import StartError
 AGENTS: Final = 12
 _STUCK_S: Final = 180.0
 _LOOK_S: Final = 0.05
-_DRAIN_S: Final = 20.0
-_DRAINS: Final = 6
+_TELL_S: Final = 15.0
+_AHEAD: Final = 40
+"""So many of the order are looked at: else all that comes back soon is killed first, and what takes
+long is killed at the end, without the load that it is about.
+"""
+_DRAIN_S: Final = 60.0
+_INGEST_S: Final = 15.0
+"""What is confirmed is read within a second, and by a controller that begins anew within these."""
+_DRAINS: Final = 4
 
 
 class Prey(Enum):
@@ -48,12 +56,13 @@ def p4(quick: bool, seed: int) -> Case:
             server = stack.enter_context(PostgresServer())
             database = stack.enter_context(fresh_database(server.url))
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="isotherm-chaos-"))
-            clock = SystemClock()
+            clock, tell = SystemClock(), Console(stderr=True, highlight=False).print
             arena = Arena(cluster, database, Path(folder), clock, AGENTS)
             began_s = clock.monotonic_s()
             with arena:
-                done = hunt(arena, order(kills, np.random.default_rng(seed)), clock)
-                verdict = drain(arena)
+                arena.await_fit(_STUCK_S)
+                done = hunt(arena, order(kills, np.random.default_rng(seed)), clock, tell)
+                verdict = drain(arena, tell)
             took_s = clock.monotonic_s() - began_s
     except (MissingComponentError, StartError, IsothermError) as error:
         return Case(id="P4", title=title, target=target, reason=str(error))
@@ -80,9 +89,11 @@ def order(kills: int, rng: np.random.Generator) -> list[tuple[Prey, float]]:
     return [(prey[n], float(rng.random())) for n in rng.permutation(len(prey)).tolist()]
 
 
-def hunt(arena: Arena, wanted: list[tuple[Prey, float]], clock: Clock) -> Counter[Prey]:
-    """Kill in the order, but for kinds that are not back yet, which wait; raises StartError when
-    nothing comes back.
+def hunt(
+    arena: Arena, wanted: list[tuple[Prey, float]], clock: Clock, tell: Callable[[str], None]
+) -> Counter[Prey]:
+    """Kill in the order, but for kinds that are not back yet, which wait while others are killed;
+    raises StartError when nothing comes back. `tell` is given a line now and then.
     """
     fit: Mapping[Prey, Callable[[], list[int]]] = {
         Prey.AGENT: arena.fit_agents,
@@ -95,42 +106,54 @@ def hunt(arena: Arena, wanted: list[tuple[Prey, float]], clock: Clock) -> Counte
         Prey.BROKER: arena.kill_broker,
     }
     left, done = list(wanted), Counter[Prey]()
-    last_s = clock.monotonic_s()
+    began_s = last_s = told_s = clock.monotonic_s()
     while left:
-        there = {prey: fit[prey]() for prey in {prey for prey, _ in left}}
-        place = next((n for n, (prey, _) in enumerate(left) if there[prey]), None)
+        near = left[:_AHEAD]
+        there = {prey: fit[prey]() for prey in {prey for prey, _ in near}}
+        place = next((n for n, (prey, _) in enumerate(near) if there[prey]), None)
+        now_s = clock.monotonic_s()
         if place is not None:
             prey, where = left.pop(place)
             kill[prey](there[prey][int(where * len(there[prey]))])
             done[prey] += 1
-            last_s = clock.monotonic_s()
-        elif clock.monotonic_s() - last_s > _STUCK_S:
+            last_s = now_s
+        elif now_s - last_s > _STUCK_S:
             raise StartError(f"nothing came back within {_STUCK_S:g} s; {len(left)} kills left")
+        if now_s - told_s >= _TELL_S:
+            tell(progress(done, len(left), now_s - began_s))
+            told_s = now_s
         arena.pause(_LOOK_S)
     return done
 
 
-def drain(arena: Arena) -> Verdict:
+def progress(done: Mapping[Prey, int], left: int, took_s: float) -> str:
+    """How far it is, and how long the rest takes at the same rate."""
+    killed = sum(done.values())
+    kinds = ", ".join(f"{done[prey]} {prey.value}" for prey in Prey if done.get(prey))
+    to_go = f"about {took_s / killed * left:.0f} s to go" if killed else "nothing is fit yet"
+    return f"P4: {killed} of {killed + left} kills ({kinds or 'none'}) in {took_s:.0f} s, {to_go}"
+
+
+def drain(arena: Arena, tell: Callable[[str], None]) -> Verdict:
     """Let everything come back, and see what is stored. What is measured from now on may still be
     in a spool at the end, so it is not asked for.
     """
+    tell("P4: waiting for the agents' spools, then for history")
     for n in arena.agent:
         arena.note_spool(n)
-    arena.pause(_DRAIN_S)
-    for process in arena.agent.values():
-        process.kill()
     verdict = None
     for _ in range(_DRAINS):
-        arena.pause(_DRAIN_S)
+        arena.await_confirmed(_DRAIN_S)
+        for process in arena.agent.values():
+            process.kill()
+        arena.pause(_INGEST_S)
         for process in arena.controller.values():
             process.terminate()  # the one that leads writes its open windows
         verdict = judge(arena.spooled, stored_frames(arena.database, arena.fleet_map))
+        tell(f"P4: {verdict.lost} of {verdict.spooled} frames are not in history")
         if not verdict.lost:
             break
         for process in (*arena.controller.values(), *arena.agent.values()):
             process.start()
-        arena.pause(_DRAIN_S)
-        for process in arena.agent.values():
-            process.kill()
     assert verdict is not None
     return verdict
