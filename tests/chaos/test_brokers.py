@@ -17,7 +17,12 @@ from fleet.topics import ACKS, COMMANDS
 from isotherm.servers.kafka_cluster import KafkaCluster
 from tests.chaos.site import NOBODY, Site
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.slow,
+    # kafka-python lets go of sockets whose connection was refused without closing them.
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
 
 WINDOW = 16
 HELD_BYTES = 60_000
