@@ -182,29 +182,49 @@ def _check(
     for topic in topics:
         partitions = found[topic.name]["partitions"]
         replicas = min(len(partition["replica_nodes"]) for partition in partitions)
-        _wants(topic, "partitions", len(partitions), topic.partitions)
-        _wants(topic, "replicas", replicas, options.replication)
+        how = f"kafka-topics.sh {_of(topic, options)} --alter --partitions {topic.partitions}"
+        _wants(topic, "partitions", len(partitions), topic.partitions, how)
+        how = (
+            f"kafka-reassign-partitions.sh --bootstrap-server {options.bootstrap} with more brokers"
+        )
+        _wants(topic, "replicas", replicas, options.replication, how)
         config = configs.get(topic.name)
-        if not config:
-            continue
-        in_sync = int(config["min.insync.replicas"]["value"])
-        _wants(topic, "min.insync.replicas", in_sync, options.min_in_sync)
-        size = int(config["max.message.bytes"]["value"])
-        _wants(topic, "max.message.bytes", size, MAX_MESSAGE_BYTES)
-        policy = config["cleanup.policy"]["value"]
-        if policy != _policy(topic):
-            raise ConfigurationError(
-                f"kafka: topic {topic.name} has cleanup.policy {policy}, {_policy(topic)} is "
-                "wanted: set that, or take another cluster"
-            )
+        if config:
+            _check_config(topic, config, options)
 
 
-def _wants(topic: Topic, what: str, found: int, least: int) -> None:
+def _check_config(topic: Topic, config: Mapping[str, Any], options: KafkaOptions) -> None:
+    for name, least in (
+        ("min.insync.replicas", options.min_in_sync),
+        ("max.message.bytes", MAX_MESSAGE_BYTES),
+    ):
+        found = int(config[name]["value"])
+        _wants(topic, name, found, least, _configure(topic, options, f"{name}={least}"))
+    policy = config["cleanup.policy"]["value"]
+    if policy != _policy(topic):
+        how = _configure(topic, options, f"cleanup.policy={_policy(topic)}")
+        raise ConfigurationError(
+            f"kafka: topic {topic.name} has cleanup.policy {policy}, {_policy(topic)} is "
+            f"wanted, else messages are lost that are needed: {how}"
+        )
+
+
+def _wants(topic: Topic, what: str, found: int, least: int, how: str) -> None:
     if found < least:
         raise ConfigurationError(
-            f"kafka: topic {topic.name} has {what} {found}, at least {least} is wanted: "
-            "raise that, or delete the topic and let it be made again"
+            f"kafka: topic {topic.name} has {what} {found}, at least {least} is wanted: {how}"
         )
+
+
+def _of(topic: Topic, options: KafkaOptions) -> str:
+    return f"--bootstrap-server {options.bootstrap} --topic {topic.name}"
+
+
+def _configure(topic: Topic, options: KafkaOptions, setting: str) -> str:
+    return (
+        f"kafka-configs.sh --bootstrap-server {options.bootstrap} --alter --entity-type topics "
+        f"--entity-name {topic.name} --add-config {setting}"
+    )
 
 
 def _policy(topic: Topic) -> str:
@@ -293,7 +313,8 @@ def _check_version(options: KafkaOptions, version: tuple[int, ...] | None) -> No
     if version is not None and version < OLDEST_BROKER:
         raise ConfigurationError(
             f"kafka at {options.bootstrap} speaks version {'.'.join(map(str, version))}, at least "
-            f"{'.'.join(map(str, OLDEST_BROKER))} is wanted: it has no idempotent producer"
+            f"{'.'.join(map(str, OLDEST_BROKER))} is wanted: it has no "
+            "idempotent producer (InitProducerId, Produce 3; KIP-98)"
         )
 
 

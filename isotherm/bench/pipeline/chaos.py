@@ -25,9 +25,9 @@ AGENTS: Final = 12
 _STUCK_S: Final = 180.0
 _LOOK_S: Final = 0.05
 _TELL_S: Final = 15.0
-_AHEAD: Final = 40
-"""So many of the order are looked at: else all that comes back soon is killed first, and what takes
-long is killed at the end, without the load that it is about.
+_AHEAD: Final = 0.1
+"""No kind is ahead of the slowest by more than this share of its kills: else what takes long to
+come back would be killed at the end, alone and without the load that it is about.
 """
 _DRAIN_S: Final = 60.0
 _INGEST_S: Final = 15.0
@@ -56,7 +56,7 @@ def p4(quick: bool, seed: int) -> Case:
             server = stack.enter_context(PostgresServer())
             database = stack.enter_context(fresh_database(server.url))
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="isotherm-chaos-"))
-            clock, tell = SystemClock(), Console(stderr=True, highlight=False).print
+            clock, tell = SystemClock(), Console(stderr=True, highlight=False, soft_wrap=True).print
             arena = Arena(cluster, database, Path(folder), clock, AGENTS)
             began_s = clock.monotonic_s()
             with arena:
@@ -108,9 +108,8 @@ def hunt(
     left, done = list(wanted), Counter[Prey]()
     began_s = last_s = told_s = clock.monotonic_s()
     while left:
-        near = left[:_AHEAD]
-        there = {prey: fit[prey]() for prey in {prey for prey, _ in near}}
-        place = next((n for n, (prey, _) in enumerate(near) if there[prey]), None)
+        there = {prey: fit[prey]() for prey in in_step(wanted, done)}
+        place = next((n for n, (prey, _) in enumerate(left) if there.get(prey)), None)
         now_s = clock.monotonic_s()
         if place is not None:
             prey, where = left.pop(place)
@@ -124,6 +123,13 @@ def hunt(
             told_s = now_s
         arena.pause(_LOOK_S)
     return done
+
+
+def in_step(wanted: list[tuple[Prey, float]], done: Mapping[Prey, int]) -> list[Prey]:
+    """Kinds of which some are left, and that are not too far ahead of the others."""
+    total = Counter(prey for prey, _ in wanted)
+    shares = {prey: done.get(prey, 0) / n for prey, n in total.items() if done.get(prey, 0) < n}
+    return [prey for prey, share in shares.items() if share <= min(shares.values()) + _AHEAD]
 
 
 def progress(done: Mapping[Prey, int], left: int, took_s: float) -> str:
