@@ -24,10 +24,10 @@ from isotherm.bench.pipeline.accounts import Verdict, judge, stored_frames
 from isotherm.bench.pipeline.fleet_voice import FleetVoice
 from isotherm.servers.kafka_cluster import KafkaCluster
 
-EVENT_S: Final = 40.0
+EVENT_S: Final = 90.0
 """What is waited for has happened by then, or never will."""
 NOBODY: Final = -1
-LOOK_S: Final = 0.02
+LOOK_S: Final = 0.01
 AGO_S: Final = 3600
 """Ticks are a second apart, though they come faster: they begin so long ago."""
 
