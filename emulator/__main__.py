@@ -3,7 +3,9 @@
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,10 +25,13 @@ from emulator.recording.adopt import adopt
 from emulator.recording.replay import Replay
 from emulator.recording.serve import serve_replay
 from emulator.runtime import EmulatorRuntime
+from emulator.scenario.course import options_of, played_runtime
+from emulator.scenario.library import find_scenario
+from emulator.scenario.read import read_scenario
 from emulator.sysfs_tree import SysfsTree
 from emulator.workload import ProductOptions
 from emulator.workload.backend import BackendName, DeviceName
-from fleet.clock import SystemClock
+from fleet.clock import Clock, SystemClock
 from fleet.errors import ConfigurationError, IsothermError
 from fleet.topology import FleetMap, Generation, trn3_datacenter
 
@@ -51,7 +56,9 @@ def serve_command(  # noqa: PLR0913, PLR0917 - the options of a command
     weather: Annotated[
         Path | None, typer.Option(help="Outdoor air: EPW or CSV. None: a generated year.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same hall.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Same seed, same hall. None: the scenario's own, or 0.")
+    ] = None,
     load: Annotated[
         float, typer.Option(help="Arrivals over the capacity of running replicas, 0 to 2.")
     ] = EmulatorOptions().load_ratio,
@@ -61,19 +68,26 @@ def serve_command(  # noqa: PLR0913, PLR0917 - the options of a command
         BackendName, typer.Option(help="What multiplies; torch is an optional extra.")
     ] = BackendName.NUMPY,
     device: Annotated[DeviceName, typer.Option(help="Of torch.")] = DeviceName.CPU,
+    scenario: Annotated[
+        str | None,
+        typer.Option(help="Its hall, load, jobs and faults; a name of the library, or a file."),
+    ] = None,
 ) -> None:
     """Step a hall and answer for its devices, until SIGTERM or Ctrl-C."""
     options = EmulatorOptions(
-        seed=seed,
+        seed=seed or 0,
         trace=trace,
         weather=weather,
         load_ratio=load,
         products=ProductOptions(backend=backend, device=device),
     )
-    fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
     try:
         options.validate()
-        serve(options, fleet_map, port=port, stop=_stop_on_signal())
+        serve(
+            _builder(options, scenario, seed, (loops, ultraservers)),
+            port=port,
+            stop=_stop_on_signal(),
+        )
     except ConfigurationError as error:
         typer.echo(f"isotherm-emulator: {error}", err=True)
         raise typer.Exit(2) from None
@@ -89,14 +103,26 @@ def _stop_on_signal() -> threading.Event:
     return stop
 
 
-def serve(
-    options: EmulatorOptions, fleet_map: FleetMap, *, port: int, stop: threading.Event
-) -> None:
+def _builder(
+    options: EmulatorOptions, scenario: str | None, seed: int | None, size: tuple[int, int]
+) -> Callable[[Clock], EmulatorRuntime]:
+    """ConfigurationError, with file and line, for a scenario that can not be read."""
+    if scenario is None:
+        loops, ultraservers = size
+        fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
+        return partial(EmulatorRuntime, options, fleet_map)
+    planned = read_scenario(find_scenario(scenario))
+    seeded = replace(options, seed=planned.seed if seed is None else seed)
+    own = options_of(planned, seeded)
+    return lambda clock: played_runtime(planned, own, clock, places_jobs=True)
+
+
+def serve(build: Callable[[Clock], EmulatorRuntime], *, port: int, stop: threading.Event) -> None:
     """Step a world and answer for its devices until `stop` is set."""
     clock = SystemClock()
     with listen(port) as listener:  # first, because a taken port is known at once
-        _log.info("building the hall", chips=fleet_map.chips, sleds=fleet_map.sleds)
-        runtime = EmulatorRuntime(options, fleet_map, clock)
+        _log.info("building the hall")
+        runtime = build(clock)
         devices = Devices(runtime.world, clock)
         modbus = ModbusServer(devices.modbus)
         modbus.start()
@@ -110,7 +136,14 @@ def serve(
         runtime.start()
         try:
             server.start()
-            _log.info("the hall runs", url=server.url, devices=f"{server.url}/devices")
+            fleet_map = runtime.world.fleet_map
+            _log.info(
+                "the hall runs",
+                url=server.url,
+                devices=f"{server.url}/devices",
+                chips=fleet_map.chips,
+                sleds=fleet_map.sleds,
+            )
             stop.wait()
         finally:
             _log.info("stopping")

@@ -20,6 +20,7 @@ from emulator.scenario.scenario import (
     Scenario,
 )
 from emulator.scenario.section import Section
+from emulator.serving.report import PriceSettings
 from emulator.weather import ClimateSettings
 from fleet.errors import ConfigurationError
 from fleet.topology import (
@@ -40,6 +41,11 @@ _OPTIONS: Final[Mapping[str, tuple[float, float, str]]] = {
     "longest_plant_step_s": (0.01, 1.0, "s"),
 }
 """Options of the emulator that a scenario may set, with span and unit."""
+_PRICES: Final[Mapping[str, tuple[float, float, str]]] = {
+    "usd_per_kwh": (0.0, 10.0, "USD/kWh"),
+    "usd_per_chip_hour": (0.0, 1_000.0, "USD/h"),
+}
+"""What energy and chips cost, with span and unit."""
 _TRACE_SPEED: Final = (0.001, 1_000.0, "of the trace's own time")
 _CLIMATE: Final[Mapping[str, tuple[float, float, str]]] = {
     "mean_c": (-40.0, 45.0, "C"),
@@ -84,8 +90,15 @@ def _options(top: Section) -> dict[str, Any]:
     given["step_s"] = top.number("step_s", 0.05, 5.0, "s", 1.0)
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     rejection, plant = read_plant(top.section("plant"))
-    options |= {"rejection": rejection, "plant": plant}
+    options |= {"rejection": rejection, "plant": plant, "prices": _prices(top.section("prices"))}
     return options | _weather(top.section("weather"))
+
+
+def _prices(section: Section) -> PriceSettings:
+    given = {name: section.number_or_none(name, *span) for name, span in _PRICES.items()}
+    section.end()
+    changed = {name: value for name, value in given.items() if value is not None}
+    return replace(PriceSettings(), **changed)
 
 
 def _trace(load: Section) -> dict[str, Any]:

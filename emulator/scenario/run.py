@@ -9,11 +9,10 @@ import numpy as np
 from emulator.capacity import ImpossibleLoopError
 from emulator.datacenter import World
 from emulator.options import EmulatorOptions
+from emulator.scenario.course import ScenarioCourse
 from emulator.scenario.history import History
-from emulator.scenario.placing import Shift, shifts_of
 from emulator.scenario.recorder import ScenarioRecorder
 from emulator.scenario.scenario import Scenario
-from emulator.scenario.strike import faults_of
 from fleet.clock import ManualClock
 from fleet.errors import ConfigurationError, IsothermError
 from fleet.topology import FleetMap
@@ -34,21 +33,16 @@ class ScenarioRun:
         self.seed = scenario.seed if seed is None else seed
         self.clock = ManualClock()
         self.history = History()
-        world_rng, fault_rng = np.random.default_rng(self.seed).spawn(2)
-        fleet_map = FleetMap(scenario.datacenter)
-        self._shifts: list[Shift] = list(shifts_of(scenario.jobs, fleet_map))
+        world_rng = np.random.default_rng(self.seed).spawn(2)[0]
+        self._course = ScenarioCourse(scenario, places_jobs=True)
         self.options = _options(scenario, self.seed)
         try:
-            self.world = World(self.options, fleet_map, world_rng, self.clock)
+            self.world = World(self.options, FleetMap(scenario.datacenter), world_rng, self.clock)
         except ImpossibleLoopError as error:
-            line = scenario.loops_at[error.loop]
-            raise ConfigurationError(f"{scenario.file}:{line}: {error}") from None
+            raise self._course.refused(error) from None
         except IsothermError as error:
             raise ConfigurationError(f"{scenario.file}: {error}") from None
-        pumps = self.world.loops.pumps
-        self.faults = faults_of(scenario.faults, fleet_map, fault_rng, pumps=pumps)
-        for fault in self.faults:
-            self.world.inject(fault)
+        self.faults = self._course.begin(self.world, seed=self.seed)
         self._recorder = (
             None
             if record is None
@@ -71,22 +65,12 @@ class ScenarioRun:
 
     def step(self) -> None:
         world, dt_s = self.world, self.options.step_s
-        world.load_ratio = self.scenario.load.ratio_at(world.now_s)
-        while self._shifts and self._shifts[0].at_s <= world.now_s:
-            self._apply(self._shifts.pop(0))
+        self._course(world)
         self.clock.advance(dt_s)
         world.step(dt_s)
         self.history.look(world, dt_s)
         if self._recorder is not None:
             self._recorder.tick()
-
-    def _apply(self, shift: Shift) -> None:
-        for sled, spec in shift.shares:
-            requests = self.world.sled_requests(sled)
-            if shift.starts:
-                requests.start_job(spec)
-            else:
-                requests.stop_job(shift.job_id)
 
 
 def _options(scenario: Scenario, seed: int) -> EmulatorOptions:

@@ -9,6 +9,7 @@ from emulator.app_server import DEFAULT_PORT
 from emulator.faults.catalogue import FaultSpec, catalogue, fault_kind
 from emulator.faults.kinds import CourseKind, FaultKind
 from emulator.faults.site import PLACES
+from fleet.errors import ConfigurationError
 from isotherm.cli import scenario
 from isotherm.cli.output import Format, every_field, show, terminal
 from isotherm.world import ask
@@ -33,7 +34,9 @@ def inject(
     fault: Annotated[str, typer.Argument(help="See `emulator faults`.")],
     place: Annotated[str, typer.Option(help="What breaks; `emulator faults FAULT` says how.")],
     emulator: Emulator = HERE,
-    severity: Annotated[float | None, typer.Option(help="None: the fault's default.")] = None,
+    severity: Annotated[
+        str | None, typer.Option(help="A number or a preset's name. None: the fault's default.")
+    ] = None,
     start_s: Annotated[float, typer.Option(help="From now.")] = 0.0,
     duration_s: Annotated[float | None, typer.Option(help="None: until mended.")] = None,
     course: Annotated[
@@ -45,7 +48,7 @@ def inject(
 ) -> None:
     """Break something in a running world."""
     kind = fault_kind(fault)
-    body: dict[str, Any] = {"kind": kind, "place": place, "severity": severity}
+    body: dict[str, Any] = {"kind": kind, "place": place, "severity": _strength(kind, severity)}
     body |= {"start_s": start_s, "duration_s": duration_s, "course": course, "over_s": over_s}
     ask(
         emulator,
@@ -54,6 +57,18 @@ def inject(
         {key: value for key, value in body.items() if value is not None},
     )
     console.print(f"{kind.value} at {place}", highlight=False)
+
+
+def _strength(kind: FaultKind, text: str | None) -> float | None:
+    """Of a number or a preset; ConfigurationError names what there is."""
+    presets = catalogue()[kind].presets
+    if text is None or text in presets:
+        return None if text is None else presets[text]
+    try:
+        return float(text)
+    except ValueError:
+        known = ", ".join([*presets, "a number"])
+        raise ConfigurationError(f"--severity {text}: expected one of {known}") from None
 
 
 @app.command()

@@ -16,6 +16,7 @@ from controller.remote_write.settings import read_remote_write
 from emulator.app_server import DEFAULT_PORT
 from emulator.options import EmulatorOptions
 from emulator.recording.replay import Replay
+from emulator.scenario.course import options_of
 from emulator.scenario.library import find_scenario
 from emulator.scenario.read import read_scenario
 from emulator.scenario.scenario import Scenario
@@ -28,7 +29,7 @@ from isotherm.logs import log_to
 from isotherm.up.demo import DEMO_JOBS
 from isotherm.up.embedded import EmbeddedOptions
 from isotherm.up.plan import UpPlan
-from isotherm.up.played import jobs_of, options_of
+from isotherm.up.played import jobs_of
 from isotherm.up.run import run_embedded, run_processes
 
 console = Console(stderr=True)

@@ -12,18 +12,17 @@ from agent.runtime import AgentRuntime
 from controller.options import ControllerOptions
 from controller.runtime import ControllerRuntime
 from controller.store import Store
-from emulator.capacity import ImpossibleLoopError
 from emulator.datacenter import World
 from emulator.devices.catalogue import Devices
 from emulator.options import EmulatorOptions
 from emulator.recording.replay import Replay
 from emulator.recording.runtime import ReplayRuntime
 from emulator.runtime import EmulatorRuntime
+from emulator.scenario.course import played_runtime
 from emulator.scenario.scenario import Scenario
 from fleet.bus_local import LocalBus
 from fleet.clock import Clock
 from fleet.topology import Cooling, FleetMap
-from isotherm.up.played import ScenarioCourse
 from isotherm.up.trust import trusting
 
 
@@ -152,10 +151,5 @@ class EmbeddedDatacenter:
 def _emulator(options: EmbeddedOptions, fleet_map: FleetMap, clock: Clock) -> EmulatorRuntime:
     if options.scenario is None:
         return EmulatorRuntime(options.emulator, fleet_map, clock)
-    course = ScenarioCourse(options.scenario)
-    try:
-        emulator = EmulatorRuntime(options.emulator, fleet_map, clock, before_step=course)
-    except ImpossibleLoopError as error:
-        raise course.refused(error) from None
-    course.begin(emulator.world)
-    return emulator
+    # Its jobs are submitted to the API, whose placement they are for.
+    return played_runtime(options.scenario, options.emulator, clock, places_jobs=False)

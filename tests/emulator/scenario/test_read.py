@@ -223,6 +223,14 @@ def test_a_plant_is_as_described_but_for_what_the_file_says(tmp_path: Path) -> N
     assert read_scenario(written(tmp_path, SMALL)).options["plant"] == PlantParts()
 
 
+def test_prices_are_the_scenarios(tmp_path: Path) -> None:
+    usual = small(tmp_path).options["prices"]
+    dear = small(tmp_path, changed=("seed: 5", "prices: {usd_per_kwh: 0.3}")).options["prices"]
+    assert (dear.usd_per_kwh, dear.usd_per_chip_hour) == (0.3, usual.usd_per_chip_hour)
+    with pytest.raises(ConfigurationError, match=r"usd_per_kwh: -1: expected 0 to 10 USD/kWh"):
+        small(tmp_path, changed=("seed: 5", "prices: {usd_per_kwh: -1}"))
+
+
 def test_a_trace_is_replayed_at_a_multiple_of_its_own_time(tmp_path: Path) -> None:
     (tmp_path / "requests.csv").write_text(
         "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,374,44\n"

@@ -44,6 +44,11 @@ def run(
         (["emulator", "run", "steady", "--report", "run.pdf"], 2, ".html or .png"),
         (["emulator", "faults", "leek"], 2, "did you mean leak?"),
         (["emulator", "inject", "nothing", "--place", "h1"], 2, "unknown fault"),
+        (
+            ["emulator", "inject", "leak", "--place", "h1/us01/r1/s01", "--severity", "burts"],
+            2,
+            "expected one of weep, leak, burst, a number",
+        ),
         (["explain", "loop", "h1/loop01", "--api", "http://127.0.0.1:1"], 1, "no API answers"),
         (["bench", "nothing"], 2, "there is no suite"),
         (["decode", "/no/such/message"], 2, "No such file"),

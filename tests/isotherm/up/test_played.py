@@ -5,12 +5,13 @@ import pytest
 
 from emulator.datacenter import World
 from emulator.options import EmulatorOptions
+from emulator.scenario.course import ScenarioCourse, options_of, played_runtime
 from emulator.scenario.run import ScenarioRun
 from fleet.clock import ManualClock
 from fleet.errors import ConfigurationError
 from fleet.topology import FleetMap
 from isotherm.up.embedded import EmbeddedDatacenter, EmbeddedOptions
-from isotherm.up.played import ScenarioCourse, jobs_of, options_of
+from isotherm.up.played import jobs_of
 from tests.emulator.scenario.files import small
 
 
@@ -21,8 +22,8 @@ def played(tmp_path: Path, *changed: tuple[str, str]) -> tuple[World, ScenarioCo
     options = options_of(scenario, EmulatorOptions(seed=5))
     rng = np.random.default_rng(5)
     world = World(options, FleetMap(scenario.datacenter), rng, ManualClock())
-    course = ScenarioCourse(scenario)
-    course.begin(world)
+    course = ScenarioCourse(scenario, places_jobs=False)
+    course.begin(world, seed=5)
     return world, course
 
 
@@ -43,6 +44,20 @@ def test_a_load_that_people_set_stays_until_the_scenarios_own_changes(tmp_path: 
     world.load_ratio = 1.5
     course(world)
     assert world.load_ratio == 1.5
+
+
+def test_a_served_scenario_strikes_where_its_run_does_and_places_its_jobs(tmp_path: Path) -> None:
+    scenario, clock = small(tmp_path), ManualClock()
+    options = options_of(scenario, EmulatorOptions(seed=scenario.seed))
+    runtime = played_runtime(scenario, options, clock, places_jobs=True)
+    clock.advance(1.0)
+    runtime.tick()
+    run = ScenarioRun(scenario)
+    assert runtime.world.faults() == run.faults
+    run.step()
+    assert [len(runtime.world.sled_requests(row).jobs) for row in range(36)] == [
+        len(run.world.sled_requests(row).jobs) for row in range(36)
+    ]
 
 
 def test_what_is_given_goes_before_what_the_scenario_says(tmp_path: Path) -> None:
