@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from api.desired import read_desired
 from api.desk import Desk
+from api.margin_metrics import margin_metrics
 from api.telemetry_metrics import telemetry_metrics
 from controller.anomaly.finding import Severity
 from controller.placement.job import FINAL_STATES, JobState
@@ -177,7 +178,7 @@ class FleetCollector(Collector):
             for wish, value in heard.view.setpoints.items():
                 factor = spelling("loop", wish).unit.factor
                 _setpoint(setpoints, wish).add_metric((loop_id,), value * factor)
-        yield from (age, mode, trips, *setpoints.values())
+        yield from (age, mode, trips, *setpoints.values(), *margin_metrics(self._desk))
 
     def _ingest_metrics(self) -> Iterator[Metric]:
         families: dict[str, CounterMetricFamily] = {}

@@ -30,6 +30,7 @@ from controller.state.snapshot import FleetSnapshot
 from controller.store.guards import GuardReset
 from fleet.clock import NS_PER_S
 from thermal.control.interlock import InterlockState, Trip
+from thermal.model.identity import Identified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,7 @@ def steer(
     snapshot: FleetSnapshot,
     desired: Desired,
     settings: Mapping[str, CoolingSettings],
+    identified: Mapping[str, Identified] | None = None,
 ) -> Steering:
     """Cooling goes first and alone: nothing that fails later in the cycle can stop it."""
     coming = announced(desired.jobs.values(), snapshot, AnnouncedSettings())
@@ -144,6 +146,7 @@ def steer(
             resets=desired.resets,
             announced=coming.get(loop_id, ()),
             settings=settings[loop_id],
+            identified=(identified or {}).get(loop_id),
         )
     return Steering(loops=after, effects_of=effects)
 

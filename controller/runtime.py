@@ -353,7 +353,8 @@ class ControllerRuntime:
 
     def _cool(self, snapshot: FleetSnapshot, desired: Desired, settled: Container[str]) -> None:
         controls = {loop: one for loop, one in self._shards.controls.items() if loop in settled}
-        steering = steer(controls, snapshot, desired, self._shards.cooling)
+        identified = self._shards.identities.learn(snapshot, controls)
+        steering = steer(controls, snapshot, desired, self._shards.cooling, identified)
         self._shards.controls |= steering.loops
         self.effects.cool(steering.effects)
         if self._decisions is not None:

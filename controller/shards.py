@@ -8,6 +8,7 @@ from controller.cooling.control import CoolingEffect
 from controller.cooling.loop import LoopControl
 from controller.cooling.settings import CoolingSettings
 from controller.decide import begin, bridge, go_on, restore
+from controller.identities import Identities
 from controller.incidents.lifecycle import IncidentBook
 from controller.ingest.consume import Consumer
 from controller.options import ControllerOptions
@@ -66,6 +67,8 @@ class Shards:
         self._held: dict[str, _Held] = {}
         self.controls: dict[str, LoopControl] = {}
         """Of the coolant loops in hand."""
+        self.identities = Identities(self.cooling)
+        """What those loops turned out to be."""
         self.book = IncidentBook()
         """Incidents of the loops in hand."""
 

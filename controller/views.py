@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Final
 
 import msgspec
@@ -10,6 +10,7 @@ import numpy as np
 
 from controller.cooling.control import LoopSetpoints, LoopTrip
 from controller.cooling.loop import LoopControl
+from controller.cooling.margins import Margins
 from controller.state.snapshot import FleetSnapshot
 from fleet.clock import NS_PER_S
 from fleet.errors import MalformedMessageError
@@ -65,6 +66,8 @@ class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     """uint64 [2, sleds]: epoch and seq of the newest frame of each sled."""
     law: str = ""
     """Which moves it; empty where none does."""
+    margins: dict[str, float | None] = {}
+    """Of `controller.cooling.margins.Margins`, by name; None where it is not known."""
     control: bytes = b""
     """What the loop's control remembers, for the controller that goes on after this one."""
 
@@ -102,6 +105,7 @@ def loop_view(
         pumps=_pumps(snapshot.pump, row),
         trips=_trips(control.trips),
         sensor_faults={fault.sensor: fault.reason for fault in control.sensor_faults},
+        margins=_margins(control.margins),
         control=_encoder.encode(control),
     )
 
@@ -181,6 +185,11 @@ def _setpoints(setpoints: LoopSetpoints) -> dict[str, float]:
         "pump_ratio": setpoints.pump_ratio,
         "flow_lpm": setpoints.flow_lpm,
     }
+
+
+def _margins(margins: Margins) -> dict[str, float | None]:
+    found = {one.name: getattr(margins, one.name) for one in fields(Margins)}
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
 def _trips(trips: Iterable[LoopTrip]) -> list[TripView]:

@@ -83,21 +83,24 @@ def reject(
     heat_w: Number,
     rated_w: Number,
     fan_limit_ratio: Number,
+    asked_c: Number | None = None,
 ) -> Rejection[Number]:
     """Steady supply and electric power for a heat; `rated_w` > 0.
 
     Fans run as slowly as the setpoint allows and no faster than `fan_limit_ratio` (1: healthy,
-    0: without power). A chiller takes the share of the heat that free cooling leaves.
+    0: without power). A chiller takes the share of the heat that free cooling leaves. `asked_c`
+    stands in for the set-point of the settings.
     """
     cooler = settings.cooler
     outdoor_c = wet_bulb_c if settings.rejection is HeatRejection.TOWER else dry_bulb_c
     load_ratio: Number = np.maximum(heat_w, 0.0) / rated_w
+    wanted_c: Number = outdoor_c * 0.0 + settings.setpoint_c if asked_c is None else asked_c
     fan_ratio: Number = np.minimum(
-        fan_for_supply(cooler, outdoor_c, load_ratio, outdoor_c * 0.0 + settings.setpoint_c),
+        fan_for_supply(cooler, outdoor_c, load_ratio, wanted_c),
         fan_limit_ratio,
     )
     free_c = free_supply_c(cooler, outdoor_c, load_ratio, fan_ratio)
-    supply_c, chiller_w = _chilled(settings, free_c, heat_w)
+    supply_c, chiller_w = _chilled(settings, free_c, wanted_c, heat_w)
     return Rejection(
         supply_c=supply_c,
         fan_ratio=fan_ratio,

@@ -57,6 +57,10 @@ class LoopOut(BaseModel):
         description="sensors that are not used, and why",
         examples=[{"secondary_flow_lpm": "stale for 6 s"}],
     )
+    margins: Values = Field(
+        description="how far the loop is from its limits, and what was learnt of it",
+        examples=[{"time_to_throttle_s": 8.1, "spare_valve_ratio": 0.4, "dew_margin_k": 21.0}],
+    )
     override: OverrideOut | None = Field(description="a person's, while it is in force")
     version: str = Field(
         description="of mode, trips and override; also in ETag, wanted by If-Match",
@@ -231,6 +235,7 @@ def loop_out(
             pumps=[],
             trips=[],
             sensor_faults={},
+            margins={},
             override=override,
             version=version,
         )
@@ -254,6 +259,7 @@ def loop_out(
             for trip in view.trips
         ],
         sensor_faults=view.sensor_faults,
+        margins=numbers(view.margins),
         override=override,
         version=version,
     )

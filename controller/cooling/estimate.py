@@ -17,6 +17,7 @@ from fleet.clock import NS_PER_S
 from fleet.metrics import LEAK_STATES, STATES, LeakState
 from thermal.control.failsafe import FailsafeReason, SensorTrust, distrust, observe
 from thermal.model import loop as model
+from thermal.model.identity import Identified
 
 _LEAK = LEAK_STATES.index(LeakState.CRITICAL)
 _ON = STATES["power_state"].index("On")
@@ -60,6 +61,12 @@ class LoopReadings:
     pumps_running: int = 0
     """Pumps that turn as fast as the fastest, or nearly."""
     announced: tuple[HeatChange, ...] = ()
+    pump_power_w: float = math.nan
+    """Of all pumps together."""
+    wet_bulb_c: float = math.nan
+    """Outside, where a weather station tells."""
+    identified: Identified = field(default_factory=Identified)
+    """What the loop turned out to be, learnt beside its control."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +116,12 @@ class LoopInputs:
     announced: tuple[HeatChange, ...] = ()
 
 
-def read_loop(snapshot: FleetSnapshot, loop: int, settings: EstimateSettings) -> LoopReadings:
+def read_loop(
+    snapshot: FleetSnapshot,
+    loop: int,
+    settings: EstimateSettings,
+    identified: Identified | None = None,
+) -> LoopReadings:
     sleds = snapshot.fleet_map.sleds_in_loop(loop)
     chips = snapshot.fleet_map.chips_in_loop(loop)
     fresh = snapshot.sled_age_s[sleds] <= settings.stale_s
@@ -131,6 +143,8 @@ def read_loop(snapshot: FleetSnapshot, loop: int, settings: EstimateSettings) ->
         inlet_c=middle(snapshot.sled["inlet_c"][sleds][on]),
         pumps_running=running(snapshot.pump["pump_speed_ratio"][loop], settings),
         sleds_flow_lpm=_sum_of_all(snapshot.sled["coolant_flow_lpm"][sleds][fresh], len(fresh)),
+        pump_power_w=_sum(_finite(snapshot.pump["pump_power_w"][loop])),
+        identified=identified or Identified(),
     )
 
 
@@ -223,7 +237,7 @@ def _judge(
     trusts = {}
     for name, limits in settings.sensors.items():
         trust = state.trusts.get(name) or distrust(limits, now_s)
-        trusts[name] = observe(limits, trust, readings.cdu[name], read_at_s, now_s)
+        trusts[name] = observe(limits, trust, readings.cdu.get(name, math.nan), read_at_s, now_s)
     return trusts
 
 
@@ -266,7 +280,7 @@ def _swaps(
         expected["secondary_flow_lpm"] = readings.sleds_flow_lpm
     found: dict[str, str] = {}
     for name, limits in settings.sensors.items():
-        value = readings.cdu[name]
+        value = readings.cdu.get(name, math.nan)
         words = units.swapped(name, value, expected.get(name, math.nan))
         words = words or units.of_range(name, value, limits.low, limits.high)
         if words is not None:
@@ -343,7 +357,7 @@ def _never_there(
     settings: EstimateSettings, name: str, trust: SensorTrust, readings: LoopReadings
 ) -> bool:
     """Whether a CDU simply has no such sensor."""
-    silent = math.isnan(trust.value) and math.isnan(readings.cdu[name])
+    silent = math.isnan(trust.value) and math.isnan(readings.cdu.get(name, math.nan))
     return silent and name in settings.optional
 
 
@@ -359,6 +373,10 @@ def _fault(sensor: str, reason: str, since_s: float | None) -> SensorFault:
 def _sum_of_all(values: NDArray[np.float32], count: int) -> float:
     known = _finite(values)
     return float(known.mean() * count) if len(known) else math.nan
+
+
+def _sum(values: NDArray[np.float64]) -> float:
+    return float(values.sum()) if len(values) else math.nan
 
 
 def _finite(values: NDArray[np.float32]) -> NDArray[np.float64]:

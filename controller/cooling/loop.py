@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from controller.cooling import estimate, follow, laws, relief, shell, supervise
+from controller.cooling import estimate, follow, laws, relief, reset, shell, supervise
 from controller.cooling.control import (
     CapLoop,
     ChangeMode,
@@ -23,7 +23,9 @@ from controller.cooling.control import (
 from controller.cooling.estimate import EstimateState, HeatChange, LoopInputs, LoopReadings
 from controller.cooling.follow import FollowState
 from controller.cooling.laws.law import LawState
+from controller.cooling.margins import Margins, margins
 from controller.cooling.relief import ReliefState
+from controller.cooling.reset import ResetState
 from controller.cooling.settings import CoolingSettings, LawName
 from controller.cooling.shell import ShellInputs
 from controller.cooling.supervise import Verdict
@@ -31,6 +33,7 @@ from controller.state.snapshot import FleetSnapshot
 from fleet.clock import NS_PER_S
 from fleet.commands import SetCooling
 from thermal.control.interlock import InterlockState
+from thermal.model.identity import Identified
 
 _BETWEEN_S: Final = 5.0
 """Looks further apart say nothing of how fast an actuator moves now."""
@@ -63,6 +66,8 @@ class LoopControl:
     relief: ReliefState = field(default_factory=ReliefState)
     follow: FollowState = field(default_factory=FollowState)
     """Whether valve and pumps do what they are told."""
+    reset: ResetState = field(default_factory=ResetState)
+    margins: Margins = field(default_factory=Margins)
     readings: LoopReadings | None = None
     """Of the last cycle: what a decision or a prediction was based on."""
     moving_per_s: tuple[float, float] = (0.0, 0.0)
@@ -98,13 +103,14 @@ def step(
     resets: Iterable[TripReset] = (),
     announced: tuple[HeatChange, ...] = (),
     settings: CoolingSettings,
+    identified: Identified | None = None,
 ) -> tuple[LoopControl, tuple[CoolingEffect, ...]]:
     """One cycle of the loop `control.loop_id`; while `order` is given, the loop is in MANUAL.
 
     Resets of other loops are passed over. A cycle that is not later than the last moves nothing.
     """
     row = snapshot.fleet_map.loop(control.loop_id)
-    readings = estimate.read_loop(snapshot, row, settings.estimate)
+    readings = estimate.read_loop(snapshot, row, settings.estimate, identified)
     return advance(
         control,
         replace(readings, announced=announced),
@@ -141,6 +147,7 @@ def advance(
     watched, trip_effects = _watch(seen, inputs, mine, cause, settings)
     steered, mode_effects = _steer(watched, inputs, order, cause, settings)
     helped, caps = _relieve(steered, inputs, cause, settings)
+    helped = _weigh(helped, readings, inputs, order, settings)
     return helped, (*trip_effects, *mode_effects, *repeat(helped, cause), *caps)
 
 
@@ -180,6 +187,32 @@ def _followed(
     )
     return replace(control, follow=after), replace(
         inputs, faults=(*inputs.faults, *faults), valve_stuck=bool(after.valve.words)
+    )
+
+
+def _weigh(
+    control: LoopControl,
+    readings: LoopReadings,
+    inputs: LoopInputs,
+    order: ManualOrder | None,
+    settings: CoolingSettings,
+) -> LoopControl:
+    """Margins, and the slow layer's set-point for the cycles that come."""
+    weighed = replace(control, margins=margins(settings, readings, inputs))
+    if settings.reset is None or control.mode is not Mode.AUTO or order is not None:
+        return weighed
+    return replace(
+        weighed,
+        reset=reset.step(
+            settings,
+            control.reset,
+            control.law,
+            readings,
+            inputs,
+            loop_id=control.loop_id,
+            held_c=control.setpoints.supply_c,
+            dt_s=min(inputs.dt_s, settings.shell.longest_step_s),
+        ),
     )
 
 
@@ -344,7 +377,8 @@ def _wish(
     *,
     entered: bool,
 ) -> tuple[LawState, LoopSetpoints]:
-    wanted_c = settings.policy.supply_c
+    reset_c = control.reset.supply_c
+    wanted_c = reset_c if math.isfinite(reset_c) else settings.policy.supply_c
     if order is not None and order.supply_c is not None:
         wanted_c = order.supply_c
     floor_c = shell.dew_floor_c(settings.shell, control.dew_point_c)

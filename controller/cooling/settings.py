@@ -9,6 +9,10 @@ from thermal.control.horizon import HorizonSettings
 from thermal.control.interlock import InterlockLimits
 from thermal.control.pid import PidGains
 from thermal.control.select import RateLimit
+from thermal.facility import FacilitySettings
+from thermal.model.identity import IdentitySettings
+from thermal.model.leakage import LeakageFitSettings
+from thermal.model.margins import ThrottleSettings
 from thermal.model.observer import ObserverSettings
 from thermal.model.settings import LoopModelSettings
 
@@ -39,6 +43,7 @@ def _sensors() -> dict[str, SensorLimits]:
         "return_c": SensorLimits(low=2.0, high=105.0, most_per_s=8.0, frozen_s=60.0),
         "secondary_flow_lpm": SensorLimits(low=0.0, high=5000.0, frozen_s=60.0),
         "primary_supply_c": SensorLimits(low=0.0, high=60.0, most_per_s=8.0),
+        "primary_return_c": SensorLimits(low=0.0, high=90.0, most_per_s=8.0),
         "dew_point_c": SensorLimits(low=-40.0, high=45.0, most_per_s=5.0),
         "secondary_dp_kpa": SensorLimits(low=-20.0, high=600.0),
         "supply_pressure_kpa": SensorLimits(low=-20.0, high=1000.0),
@@ -83,7 +88,7 @@ class EstimateSettings:
     robust_share: float = 0.98
     """Quantile that stands for the worst branch: one blocked plate is not the loop's trouble."""
     optional: frozenset[str] = frozenset(
-        {"secondary_dp_kpa", "supply_pressure_kpa", "reservoir_level_ratio"}
+        {"secondary_dp_kpa", "supply_pressure_kpa", "reservoir_level_ratio", "primary_return_c"}
     )
     """Sensors that a CDU may lack; they are missed only after they have spoken once."""
     vote: VoteSettings = field(default_factory=VoteSettings)
@@ -264,6 +269,31 @@ class ReliefSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResetSettings:
+    """The slow layer that moves the supply set-point. Estimates, but where a source is named."""
+
+    every_s: float = 60.0
+    hot_every_s: float = 20.0
+    """Where the worst chips are over their cap by more than:"""
+    hot_k: float = 1.0
+    step_k: float = 2.0
+    """A decision's largest; the shell lets a set-point move by 2 K a minute."""
+    spare_k: float = 2.0
+    """Of the worst chips below the law's junction target: the models' error."""
+    dew_spare_k: float = 1.0
+    """Over the shell's dew floor, so that damp air does not push at once."""
+    most_primary_ratio: float = 0.8
+    """Of facility flow: what is left is the valve's authority over a rise of heat."""
+    hysteresis_ratio: float = 0.002
+    """Of the bill: a set-point that wanders wears the valve."""
+    rated_w_per_chip: float = 1_038.0
+    """Heat that the building is rated for: 540 l/min of facility water warmed by 8 K, 288 chips."""
+    facility: FacilitySettings = field(default_factory=FacilitySettings)
+    """What is believed of towers, fans and facility pumps."""
+    leakage: LeakageFitSettings = field(default_factory=LeakageFitSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CoolingSettings:
     """Settings of one loop's control."""
 
@@ -282,6 +312,10 @@ class CoolingSettings:
     )
     follow: FollowSettings = field(default_factory=FollowSettings)
     relief: ReliefSettings = field(default_factory=ReliefSettings)
+    throttle: ThrottleSettings = field(default_factory=ThrottleSettings)
+    identity: IdentitySettings = field(default_factory=IdentitySettings)
+    reset: ResetSettings | None = None
+    """None: the set-point stays where the policy has it."""
     failsafe_hold_s: float = 10.0
     """Estimate: a failsafe lasts at least this long, so that a sensor at its limit does not
     make the mode flap."""
