@@ -154,12 +154,14 @@ def _approach_share(cooler: RejectionSettings, load_ratio: Number) -> Number:
     return share
 
 
-def _chilled(settings: FacilitySettings, free_c: Number, heat_w: Number) -> tuple[Number, Number]:
+def _chilled(
+    settings: FacilitySettings, free_c: Number, wanted_c: Number, heat_w: Number
+) -> tuple[Number, Number]:
     """Supply and compressor power behind the free cooling."""
     chiller = settings.chiller
     if chiller is None:
         return free_c, heat_w * 0.0
-    lift_k: Number = np.maximum(free_c - settings.setpoint_c, 0.0)
+    lift_k: Number = np.maximum(free_c - wanted_c, 0.0)
     share: Number = np.minimum(lift_k / settings.range_k, 1.0)
     power: Number = share * np.maximum(heat_w, 0.0) / chiller.cop_factor
     return free_c - lift_k, power

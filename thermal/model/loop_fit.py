@@ -241,7 +241,7 @@ def ua_ratio(model: LoopModelSettings, seen: LoopSight) -> float:
     share = exchanger.hot_film_share
     films = share * (seen.flow_lpm / exchanger.hot_nominal_lpm) ** -FILM_EXPONENT
     films += (1.0 - share) * (primary_lpm / exchanger.cold_nominal_lpm) ** -FILM_EXPONENT
-    return heat_w / _mean_k(*_ends_k(seen)) * films / exchanger.ua_w_per_k
+    return float(heat_w / _mean_k(*_ends_k(seen)) * films / exchanger.ua_w_per_k)
 
 
 def _tells_ua(settings: LoopFitSettings, seen: LoopSight) -> bool:
@@ -277,7 +277,7 @@ def flow_resistance_ratio(
     """Pressure over the loop, over what the data sheet says of this flow at 40 °C."""
     thicker = _viscosity_ratio(0.5 * (seen.supply_c + seen.return_c))
     promised = model.design_dp_kpa * (seen.flow_lpm / model.design_flow_lpm) ** EXPONENT
-    return seen.dp_kpa / (promised * thicker**settings.viscosity_exponent)
+    return float(seen.dp_kpa / (promised * thicker**settings.viscosity_exponent))
 
 
 def _viscosity_ratio(mean_c: float) -> float:

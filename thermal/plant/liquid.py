@@ -85,6 +85,8 @@ class LiquidPlant(PlantState):
 
     def _keep_figures(self, settings: Sequence[PlantSettings]) -> None:
         loops, start_c = self.layout.loops, column(settings, "start_c")
+        self.facility_setpoint_c: FloatArray = np.full(loops, self._facility.setpoint_c)
+        """[loops] what the building's controller holds; may be changed between steps."""
         self._vessel_l = column(settings, "vessel.volume_l")
         self._gas_l = column(settings, "vessel.gas_l")
         self._fill_kpa = column(settings, "vessel.fill_kpa")
@@ -223,6 +225,7 @@ class LiquidPlant(PlantState):
             heat_w=self.heat_removed_w,
             rated_w=self._rated_w,
             fan_limit_ratio=np.where(faults.power_feed_lost, 0.0, 1.0),
+            asked_c=self.facility_setpoint_c,
         )
         self.facility_c = facility.next_supply_c(
             self._facility, self.facility_c, settled.supply_c, dt_s

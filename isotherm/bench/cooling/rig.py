@@ -23,11 +23,16 @@ from fleet.clock import NS_PER_S, SystemClock
 from fleet.metrics import LeakState
 from isotherm.bench.cooling.trace import Trace
 from thermal.arrays import BoolArray, FloatArray
+from thermal.model import identity
+from thermal.model.identity import Identified, LoopIdentity
+from thermal.model.loop_fit import LoopSight
+from thermal.model.plates import PlateSight
 from thermal.plant.layout import PlantLayout
 from thermal.plant.liquid import LiquidPlant
 from thermal.plant.settings import PlantSettings
 from thermal.plant.state import Commands, PlantFaults
 
+SUMMARY_S: Final = 10
 START_UNIX_NS: Final = 1_760_000_000 * NS_PER_S
 CHIPS: Final = 288
 CHIPS_PER_SLED: Final = 4
@@ -35,6 +40,8 @@ IDLE_W, PEAK_W = 180.0, 1_000.0
 """Of a chip, as the default loop is designed for."""
 OTHER_IDLE_W, OTHER_PEAK_W = 250.0, 700.0
 """Into the coolant from CPU, NIC and switch of a sled."""
+LEAKAGE_AT_C, LEAKAGE_PER_K, USUAL_C = 85.0, 0.016, 70.0
+"""As the emulator's chips: doubles in 43 K (35 to 58, estimate)."""
 AIR_SHARE: Final = 0.1
 """Of a sled's electric power that never reaches the coolant: 10..15 % of rack heat stays in air."""
 _SCALARS: Final = (
@@ -64,6 +71,12 @@ class Told:
     junction_c: list[float]
     inlet_c: list[float]
     sleds_flow_lpm: list[float]
+    pump_power_w: list[float]
+    busy_ratio: FloatArray
+    """[loops]"""
+    chips: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None
+    """Junction, power [loops, chips]; inlet, flow [loops, sleds]; kept where loops are identified.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +91,10 @@ class RigSettings:
     supply_c: float = 40.0
     firmware: CduSettings = field(default_factory=CduSettings)
     chips: int = CHIPS
+    identify: bool = False
+    """The controller learns what its loops are; the laws do without."""
+    leakage_w: float = 0.0
+    """Of each chip at 85 °C; its power at 70 °C stays what the load says."""
 
 
 Arrival = Callable[[int], int | None]
@@ -126,6 +143,13 @@ class Rig:
         self.fault_at_s = 0
         self.named_at_s: dict[str, int] = {}
         """When a sensor of the first loop was first named as not believed."""
+        self.wet_bulb_c: FloatArray = np.full(self.loops, np.nan)
+        """[loops] what a weather station outside shows; NaN: there is none."""
+        self.identities: list[LoopIdentity] = []
+        """What the controller has learnt, where `identify` is set."""
+        self.identified = [Identified()] * self.loops
+        if settings.identify:
+            self.forget_identities()
         self.cycle_s: list[float] = []
         """What each control cycle took, of all loops together."""
         self._stood_s = np.zeros((self.loops, self.plant.pumps))
@@ -158,6 +182,11 @@ class Rig:
             initial(f"h1/loop{row:04d}", f"h1/cdu{row:04d}", cooling) for row in range(self.loops)
         ]
 
+    def forget_identities(self) -> None:
+        cooling = self.settings.cooling
+        unknown = LoopIdentity.unknown(cooling.identity, cooling.model, self.settings.chips)
+        self.identities = [unknown] * self.loops
+
     def settle(self, seconds: int = 420) -> "Rig":
         """Run until the start is forgotten."""
         self.run(seconds)
@@ -175,7 +204,20 @@ class Rig:
         capped: FloatArray = np.repeat(wanted, self.settings.chips) * np.repeat(
             self.chip_cap_ratio, CHIPS_PER_SLED
         )
+        if self.settings.leakage_w > 0.0:
+            capped = np.maximum(capped + self.leakage_w - self._usual_leakage_w, 0.0)
         return capped
+
+    @property
+    def leakage_w(self) -> FloatArray:
+        """[chips]"""
+        over_k = self.plant.junction_c - LEAKAGE_AT_C
+        leaked: FloatArray = self.settings.leakage_w * np.exp(LEAKAGE_PER_K * over_k)
+        return leaked
+
+    @property
+    def _usual_leakage_w(self) -> float:
+        return self.settings.leakage_w * math.exp(LEAKAGE_PER_K * (USUAL_C - LEAKAGE_AT_C))
 
     # --- one second ----------------------------------------------------------------------------
 
@@ -229,6 +271,10 @@ class Rig:
         sled_w = (chip_w.reshape(-1, CHIPS_PER_SLED).sum(axis=1) + other_w) / (1.0 - AIR_SHARE)
         estimate = self.settings.cooling.estimate
         share = estimate.robust_share
+        junction_c = self.shown_junction_c.reshape(per_loop)
+        power_w = read("power_w", chip_w, 1.0).reshape(per_loop)
+        sled_lpm = self.shown_flow_lpm.reshape(per_loop)
+        inlet_c = read("inlet_c", plant.sled_inlet_c, 1.0).reshape(per_loop)
         self._told.append(
             Told(
                 at_s=float(self.second),
@@ -236,13 +282,16 @@ class Rig:
                 pump_ratio=speeds.max(axis=1).tolist(),
                 pumps_running=[running(row, estimate) for row in speeds],
                 power_w=read("sled_power_w", sled_w, 1.0).reshape(per_loop).sum(axis=1).tolist(),
-                chip_power_w=_upper(read("power_w", chip_w, 1.0).reshape(per_loop), share),
-                junction_c=_upper(self.shown_junction_c.reshape(per_loop), share),
-                sleds_flow_lpm=self.shown_flow_lpm.reshape(per_loop).sum(axis=1).tolist(),
-                inlet_c=[
-                    middle(row)
-                    for row in read("inlet_c", plant.sled_inlet_c, 1.0).reshape(per_loop)
-                ],
+                chip_power_w=_upper(power_w, share),
+                junction_c=_upper(junction_c, share),
+                sleds_flow_lpm=sled_lpm.sum(axis=1).tolist(),
+                inlet_c=[middle(row) for row in inlet_c],
+                pump_power_w=read("pump_power_w", plant.pump_power_w.ravel(), 1.0)
+                .reshape(per_loop)
+                .sum(axis=1)
+                .tolist(),
+                busy_ratio=self.load_ratio.copy(),
+                chips=(junction_c, power_w, inlet_c, sled_lpm) if self.identities else None,
             )
         )
         self._stood_s = np.where(plant.faults.pump_tripped, self._stood_s + 1.0, 0.0)
@@ -268,6 +317,8 @@ class Rig:
             return
         begin_s = self._clock.monotonic_s()
         for row in range(self.loops):
+            if self._heard.chips is not None:
+                self._learn(self._heard, row)
             self.controls[row], effects = advance(
                 self.controls[row],
                 self._readings(self._heard, row),
@@ -279,6 +330,40 @@ class Rig:
         self.cycle_s.append(self._clock.monotonic_s() - begin_s)
         for fault in self.controls[0].sensor_faults:
             self.named_at_s.setdefault(fault.sensor, self.second)
+
+    def _learn(self, told: Told, row: int) -> None:
+        """What the controller's own process does beside the cycle, once a second."""
+        assert told.chips is not None, "see _control"
+        cooling = self.settings.cooling
+        junction_c, power_w, inlet_c, sled_lpm = (column[row] for column in told.chips)
+        chip_lpm = sled_lpm * (cooling.model.chip_flow_share / CHIPS_PER_SLED)
+        scalars = told.scalars
+        self.identities[row] = identity.learn(
+            cooling.identity,
+            cooling.model,
+            self.identities[row],
+            chips=PlateSight(
+                junction_c=junction_c,
+                power_w=power_w,
+                inlet_c=np.repeat(inlet_c, CHIPS_PER_SLED),
+                flow_lpm=np.repeat(chip_lpm, CHIPS_PER_SLED),
+            ),
+            loop=LoopSight(
+                supply_c=scalars["supply_c"][row],
+                return_c=scalars["return_c"][row],
+                flow_lpm=scalars["secondary_flow_lpm"][row],
+                dp_kpa=scalars["secondary_dp_kpa"][row],
+                primary_supply_c=scalars["primary_supply_c"][row],
+                primary_return_c=scalars["primary_return_c"][row],
+                inlet_c=told.inlet_c[row],
+            ),
+            busy_ratio=float(told.busy_ratio[row]),
+            dt_s=1.0,
+        )
+        if self.second % SUMMARY_S == row % SUMMARY_S:
+            self.identified[row] = identity.summary(
+                cooling.identity, cooling.model, self.identities[row]
+            )
 
     def _carry_out(self, row: int, effects: Sequence[CoolingEffect]) -> None:
         for effect in effects:
@@ -310,6 +395,9 @@ class Rig:
             junction_c=told.junction_c[row],
             inlet_c=told.inlet_c[row],
             sleds_flow_lpm=told.sleds_flow_lpm[row],
+            pump_power_w=told.pump_power_w[row],
+            wet_bulb_c=float(self.wet_bulb_c[row]),
+            identified=self.identified[row],
         )
 
     def in_mode(self, mode: Mode) -> bool:
