@@ -89,6 +89,7 @@ def run(
             holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
             supply_c=supply_c,
             law=_law(),
+            reset_supply=os.environ.get("ISOTHERM_RESET_SUPPLY") == "1",
             external_url=external_url,
             decisions_dir=_decisions_dir(),
             enrolment=read_enrolment(enrolment) if enrolment else EnrolmentSettings(),

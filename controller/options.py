@@ -2,7 +2,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from controller.chores.settings import ChoreSettings
-from controller.cooling.settings import CoolingSettings, LawName
+from controller.cooling.settings import CoolingSettings, LawName, ResetSettings
 from controller.enrolment.settings import EnrolmentSettings
 from controller.incidents.settings import IncidentSettings
 from controller.ingest.consume import IngestSettings
@@ -31,6 +31,8 @@ class ControllerOptions:
     """A command to start or stop a job's share is good for this long."""
     supply_c: float = 40.0
     """Set-point of every loop; racks take 17 to 45 °C."""
+    reset_supply: bool = False
+    """Whether a slow layer moves set-points to what is cheapest within their margins."""
     external_url: str = "http://127.0.0.1:8080"
     """Where people reach the web page; notifications link there."""
     cooling: CoolingSettings | None = None
@@ -92,4 +94,5 @@ class ControllerOptions:
             cooling,
             law=self.law or cooling.law,
             policy=replace(cooling.policy, supply_c=self.supply_c),
+            reset=ResetSettings() if self.reset_supply else cooling.reset,
         )

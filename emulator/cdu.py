@@ -198,14 +198,18 @@ def _draws_gas(limits: Protection, state: FirmwareState, sensed: CduReadings) ->
 _AT_SPEED_RATIO: Final = 0.25
 
 
-def _forced_valve(settings: CduSettings, state: FirmwareState, sensed: CduReadings) -> float | None:
-    """Position that protection demands, whatever the mode; None when it has no say."""
+def _forced_valve(
+    settings: CduSettings, state: FirmwareState, orders: Orders, sensed: CduReadings
+) -> float | None:
+    """Position that protection demands, whatever the mode; None when it has no say. A CDU that has
+    lost its supply sensor looks after itself only where nobody who sees more writes its valve.
+    """
     limits = settings.protection
     if state.over_temperature:
         return 1.0
     if sensed.supply_c < sensed.dew_point_c + limits.condensation_margin_k:
         return 0.0
-    if state.blind_for_s > limits.sensor_grace_s:
+    if state.blind_for_s > limits.sensor_grace_s and orders.valve_ratio is None:
         # Supply can not fall below facility water, so an open valve can not bring dew here.
         dry_pipes = sensed.primary_supply_c >= sensed.dew_point_c + limits.dew_margin_k
         return 1.0 if dry_pipes else state.valve_ratio
@@ -222,7 +226,7 @@ def _valve(
     low, high = max(0.0, state.valve_ratio - reach), min(1.0, state.valve_ratio + reach)
     gains = _scheduled(settings.valve, state.valve_ratio)
     error_k = sensed.supply_c - _setpoint_c(settings, orders, sensed)
-    forced = _forced_valve(settings, state, sensed)
+    forced = _forced_valve(settings, state, orders, sensed)
     if forced is None:
         forced = 0.0 if orders.stopped else orders.valve_ratio
     if forced is None and math.isfinite(error_k):
@@ -256,7 +260,8 @@ def _pumps(
     loop: PumpLoop, state: FirmwareState, orders: Orders, sensed: CduReadings, dt_s: float
 ) -> tuple[float, ...]:
     pumps = len(state.pump_ratio)
-    if state.over_temperature or state.blind_for_s > 0.0:
+    blind = state.blind_for_s > 0.0 and orders.pump_ratio is None
+    if state.over_temperature or blind:
         wanted = (1.0,) * pumps
     elif orders.pump_ratio is not None:
         wanted = orders.pump_ratio

@@ -20,6 +20,9 @@ from thermal.model import loop as model
 from thermal.model import margins
 from thermal.model.identity import Identified
 
+_NEAR_K = 0.2
+"""Of a tower's supply to what is asked of it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetState:
@@ -74,7 +77,7 @@ def step(
     if state.waited_s == 0.0 and not state.pumps_count:
         state = replace(state, waited_s=zlib.crc32(loop_id.encode()) % 997 / 997 * tuning.every_s)
     state = replace(state, waited_s=state.waited_s + dt_s)
-    hot = inputs.junction_c >= _cap_c(settings) + tuning.hot_k
+    hot = inputs.junction_c - _cap_c(settings) >= tuning.hot_k
     if state.waited_s < (tuning.hot_every_s if hot else tuning.every_s):
         return state
     known = (inputs.heat_w, inputs.chip_power_w, inputs.junction_c, inputs.flow_lpm)
@@ -99,6 +102,8 @@ class Outlook:
         self.facility_c = inputs.facility_c
         here = self._worst_c(inputs.supply_c, inputs.flow_lpm)
         self._off_k = inputs.junction_c - here if math.isfinite(here) else 0.0
+        self._rated_w = _tuning(settings).rated_w_per_chip * settings.chips
+        self._flows_lpm: dict[float, float] = {}
         self.floor_c = inputs.dew_point_c + settings.shell.dew_floor_k
 
     @property
@@ -106,10 +111,30 @@ class Outlook:
         """Whether the weather is known, and with it what facility water costs."""
         return math.isfinite(self._wet_bulb_c)
 
+    def within_reach_c(self, facility_c: float) -> float:
+        """The same facility water, or the coldest that the weather allows."""
+        if not self.asks:
+            return facility_c
+        cooler = _tuning(self._settings).facility.cooler
+        load_ratio = self._inputs.heat_w / self._rated_w
+        coldest_c = facility.free_supply_c(cooler, self._wet_bulb_c, load_ratio, 1.0)
+        return max(facility_c, float(coldest_c), _tuning(self._settings).coldest_water_c)
+
+    def widens(self, change_k: float) -> bool:
+        """Whether a change of supply over facility water gives a valve back what it has run out of;
+        always where it has enough.
+        """
+        tuning = _tuning(self._settings)
+        short = self._inputs.valve_ratio > tuning.most_valve_ratio
+        return not short or change_k >= tuning.step_k / 4.0
+
     def bill(self, supply_c: float, facility_c: float) -> Bill:
         settings, inputs = self._settings, self._inputs
-        flow_lpm = self._flow_lpm(supply_c)
-        worst_c = self._worst_c(supply_c, flow_lpm) + self._off_k
+        flow_lpm = self._flows_lpm.get(supply_c)
+        if flow_lpm is None:
+            flow_lpm = self._flows_lpm[supply_c] = self._flow_lpm(supply_c)
+        modelled_c = self._worst_c(supply_c, flow_lpm)
+        worst_c = modelled_c + self._off_k
         primary_lpm = model.primary_flow_for_heat_lpm(
             inputs.heat_w, supply_c, facility_c, flow_lpm, settings.model
         )
@@ -170,11 +195,11 @@ class Outlook:
         if not self.asks:
             return 0.0
         cooler = tuning.facility.cooler
-        rated_w = tuning.rated_w_per_chip * self._settings.chips
+        rated_w = self._rated_w
         load_ratio = self._inputs.heat_w / rated_w
         fan_ratio = facility.fan_for_supply(cooler, self._wet_bulb_c, load_ratio, facility_c)
         reached_c = facility.free_supply_c(cooler, self._wet_bulb_c, load_ratio, fan_ratio)
-        if reached_c > facility_c + 0.2:
+        if reached_c > facility_c + _NEAR_K:
             return math.inf  # no tower gives it in this weather
         return float(facility.fan_power_w(cooler, rated_w, fan_ratio))
 
@@ -188,28 +213,21 @@ def _decided(
 ) -> ResetState:
     now_c = state.supply_c if math.isfinite(state.supply_c) else held_c
     asked_c = state.facility_c if math.isfinite(state.facility_c) else outlook.facility_c
+    asked_c = outlook.within_reach_c(asked_c)
     standing = outlook.bill(now_c, asked_c)
     # What stands is kept until something is cheaper by more than the models can be trusted.
     best_w = standing.total_w * (1.0 - tuning.hysteresis_ratio)
-    if not _sound(settings, tuning, outlook, now_c, standing):
+    if not (outlook.widens(0.0) and _sound(settings, tuning, outlook, now_c, standing)):
         best_w = math.inf
     best = (now_c, asked_c, standing)
     for supply_c, facility_c in _around(settings, tuning, outlook, now_c, asked_c):
+        if not outlook.widens((supply_c - facility_c) - (now_c - asked_c)):
+            continue
         bill = outlook.bill(supply_c, facility_c)
         if bill.total_w < best_w and _sound(settings, tuning, outlook, supply_c, bill):
             best, best_w = (supply_c, facility_c, bill), bill.total_w
     if math.isinf(best_w):
-        # Nothing near keeps the margins: cooler, step by step, as far as dew allows.
-        cooler_c = max(now_c - tuning.step_k, outlook.floor_c, settings.shell.supply_least_c)
-        facility_c = asked_c - tuning.step_k if outlook.asks else math.nan
-        return replace(
-            state,
-            supply_c=cooler_c,
-            facility_c=facility_c,
-            waited_s=0.0,
-            pumps_count=settings.pumps,
-            reason="the worst chips' margin is short",
-        )
+        return _escaped(settings, tuning, state, outlook, now_c, asked_c, standing)
     supply_c, facility_c, bill = best
     return replace(
         state,
@@ -221,6 +239,40 @@ def _decided(
     )
 
 
+def _escaped(
+    settings: CoolingSettings,
+    tuning: ResetSettings,
+    state: ResetState,
+    outlook: Outlook,
+    now_c: float,
+    asked_c: float,
+    standing: Bill,
+) -> ResetState:
+    """Where nothing near keeps all margins: for the chips cooler, for the valve warmer, and colder
+    water for both.
+    """
+    hot = standing.junction_c > _cap_c(settings)
+    low_c, high_c = _span_c(settings, tuning, outlook)
+    supply_c = now_c - tuning.step_k if hot else now_c + tuning.step_k
+    water_c = outlook.within_reach_c(asked_c - tuning.step_k)
+    return replace(
+        state,
+        supply_c=min(max(supply_c, low_c), high_c),
+        facility_c=water_c if outlook.asks else math.nan,
+        waited_s=0.0,
+        pumps_count=settings.pumps,
+        reason="the worst chips' margin is short" if hot else "the valve's margin is short",
+    )
+
+
+def _span_c(
+    settings: CoolingSettings, tuning: ResetSettings, outlook: Outlook
+) -> tuple[float, float]:
+    low_c = max(outlook.floor_c + tuning.dew_spare_k, settings.shell.supply_least_c)
+    high_c = settings.shell.supply_most_c
+    return min(low_c, high_c), high_c
+
+
 def _around(
     settings: CoolingSettings,
     tuning: ResetSettings,
@@ -228,15 +280,14 @@ def _around(
     now_c: float,
     asked_c: float,
 ) -> Iterator[tuple[float, float]]:
-    low_c = max(outlook.floor_c + tuning.dew_spare_k, settings.shell.supply_least_c)
-    high_c = settings.shell.supply_most_c
+    low_c, high_c = _span_c(settings, tuning, outlook)
     waters = (-1.0, 0.0, 1.0) if outlook.asks else (0.0,)
     for moved in (-1.0, -0.25, 0.0, 0.25, 1.0):
         supply_c = min(max(now_c + moved * tuning.step_k, low_c), high_c)
         for change in waters:
-            yield supply_c, asked_c + change * tuning.step_k
+            yield supply_c, outlook.within_reach_c(asked_c + change * tuning.step_k)
             if outlook.asks and moved and change:
-                yield supply_c, asked_c + 0.25 * change * tuning.step_k
+                yield supply_c, outlook.within_reach_c(asked_c + 0.25 * change * tuning.step_k)
 
 
 def _sound(

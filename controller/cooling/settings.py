@@ -280,12 +280,16 @@ class ResetSettings:
     """A decision's largest; the shell lets a set-point move by 2 K a minute."""
     spare_k: float = 2.0
     """Of the worst chips below the law's junction target: the models' error."""
-    dew_spare_k: float = 1.0
-    """Over the shell's dew floor, so that damp air does not push at once."""
-    most_primary_ratio: float = 0.8
+    dew_spare_k: float = 2.5
+    """Over the shell's dew floor: what a fall of load takes the supply below its set-point."""
+    most_valve_ratio: float = 0.88
+    """As measured; beyond it supply and facility water are drawn apart, whatever the model says."""
+    most_primary_ratio: float = 0.75
     """Of facility flow: what is left is the valve's authority over a rise of heat."""
     hysteresis_ratio: float = 0.002
     """Of the bill: a set-point that wanders wears the valve."""
+    coldest_water_c: float = 8.0
+    """Estimate: asked of a building, so that its pipes do not freeze."""
     rated_w_per_chip: float = 1_038.0
     """Heat that the building is rated for: 540 l/min of facility water warmed by 8 K, 288 chips."""
     facility: FacilitySettings = field(default_factory=FacilitySettings)

@@ -1,5 +1,6 @@
 """`isotherm bench SUITE`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -78,4 +79,6 @@ def _choice(
             f"there is no controller {', '.join(controller or ())!r}; there are: all, "
             + ", ".join(LawName)
         ) from None
-    return cooling.Choice(laws=laws, plants=plants, report=report_dir)
+    return cooling.Choice(
+        laws=laws, plants=plants, report=report_dir, told=partial(typer.echo, err=True)
+    )

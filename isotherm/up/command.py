@@ -68,6 +68,12 @@ def up(
         LawName | None,
         typer.Option(envvar=LAW_VARIABLE, show_envvar=True, help="What moves the cooling loops."),
     ] = None,
+    reset_supply: Annotated[
+        bool, typer.Option(help="Let the set-point move to what is cheapest within its margins.")
+    ] = False,
+    decisions: Annotated[
+        Path | None, typer.Option(help="Keep cooling decisions here, for `isotherm replay`.")
+    ] = None,
     state_dir: Annotated[
         Path, typer.Option(help="Database, spools and logs; kept between runs.")
     ] = Path("var"),
@@ -106,6 +112,8 @@ def up(
             controller=ControllerOptions(
                 supply_c=supply_c,
                 law=law,
+                reset_supply=reset_supply,
+                decisions_dir=decisions,
                 external_url=f"http://127.0.0.1:{port}",
                 delivery=DeliverySettings(allow_private_receivers=allow_private_receivers),
                 remote_write=read_remote_write(),

@@ -13,6 +13,7 @@ from api.app import create_app
 from api.client import ApiClient
 from api.server import ApiServer
 from controller.cooling.settings import LAW_VARIABLE
+from controller.options import ControllerOptions
 from controller.store import Store
 from emulator.app_server import AppServer, listen
 from emulator.endpoints import EmulatorServer
@@ -138,7 +139,7 @@ def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[
                 *(("--allow-private-receivers",) if private else ()),
             ),
             ready=lambda: True,
-            secrets=chosen,
+            secrets={**chosen, **_cooling_environment(controller)},
         ),
         Role(
             name="api",
@@ -147,6 +148,15 @@ def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[
             secrets=secrets,
         ),
     )
+
+
+def _cooling_environment(controller: ControllerOptions) -> dict[str, str]:
+    found = {}
+    if controller.decisions_dir is not None:
+        found["ISOTHERM_DECISIONS"] = str(controller.decisions_dir)
+    if controller.reset_supply:
+        found["ISOTHERM_RESET_SUPPLY"] = "1"
+    return found
 
 
 def answers(url: str) -> Callable[[], bool]:

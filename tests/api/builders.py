@@ -76,6 +76,7 @@ def make_view(
         pumps=[{"pump_speed_ratio": 0.6, "pump_power_w": 900.0, "pump_state": 0.0}],
         trips=[],
         sensor_faults={},
+        margins={"time_to_throttle_s": 8.5, "dew_margin_k": 21.0, "ua_ratio": None},
         chips={name: block(value, chip_count) for name, value in chips.items()},
         sleds={name: block(value, sled_count) for name, value in sleds.items()},
         sled_age_s=block(sled_age_s, sled_count),

@@ -1,10 +1,13 @@
 import shutil
 import subprocess
+from dataclasses import fields
 
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from api.margin_metrics import SPELLED
+from controller.cooling.margins import Margins
 from controller.incidents.incident import IncidentState
 from controller.placement.job import JobState
 from controller.store.gaps import Gap, GapState
@@ -49,6 +52,10 @@ def test_names_are_respelled(scope: Scope, name: str, spelled: str) -> None:
     assert spelling(scope, name).name() == spelled
 
 
+def test_every_margin_has_a_series() -> None:
+    assert set(SPELLED) == {one.name for one in fields(Margins)}
+
+
 def test_no_two_metrics_share_a_name() -> None:
     names = [spelling(spec.scope, spec.name).name() for spec in METRICS]
     assert len(set(names)) == len(names)
@@ -70,6 +77,8 @@ def test_exposition_has_racks_cdus_and_counters(api: Running) -> None:
     assert key("isotherm_cdu_return_celsius", **CDU) not in found
     assert found[key("isotherm_pump_speed_ratio", **CDU, pump="1")] == 0.6
     assert found[key("isotherm_loop_setpoint_supply_celsius", loop=LOOP)] == 40.0
+    assert found[key("isotherm_loop_margin_time_to_throttle_seconds", loop=LOOP)] == 8.5
+    assert key("isotherm_loop_margin_ua_ratio", loop=LOOP) not in found
     assert found[key("isotherm_controller_frames_total", loop=LOOP)] == 72
     assert found[key("isotherm_jobs", state="running")] == 1
     assert found[key("isotherm_incidents", severity="critical")] == 1

@@ -61,6 +61,13 @@ def test_a_set_point_is_stored_audited_and_ends_by_itself(api: Running) -> None:
     assert api.client.loop(LOOP)["override"] is None
 
 
+def test_margins_are_shown_and_what_is_not_known_is_null(api: Running) -> None:
+    shown(api)
+    margins = api.client.loop(LOOP)["margins"]
+    assert margins["time_to_throttle_s"] == 8.5
+    assert margins["ua_ratio"] is None
+
+
 def test_manual_and_release(api: Running) -> None:
     shown(api)
     version = api.client.loop(LOOP)["version"]

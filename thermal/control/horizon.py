@@ -67,7 +67,8 @@ class GainBin:
     def around(cls, valve_ratio: float, flow_ratio: float, drive_k: float) -> "GainBin":
         steps = min(max(math.log2(max(drive_k, 1.0)), 0.5), 5.0)
         return cls(
-            valve_ratio=min(max(round(valve_ratio * 10.0), 1), 10) / 10.0,
+            # An open valve has no gain upwards: its bin is that of one that still moves.
+            valve_ratio=min(max(round(valve_ratio * 10.0), 1), 9) / 10.0,
             flow_ratio=min(max(round(flow_ratio * 5.0), 1), 8) / 5.0,
             drive_k=2.0 ** (round(2.0 * steps) / 2.0),
         )

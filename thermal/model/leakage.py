@@ -45,19 +45,19 @@ class LeakageFit:
     busy_ratio: float = math.nan
     """Averages over the loop's chips, and over time."""
     weights: tuple[float, float, float]
-    covariance: FloatArray
+    covariance_squares: FloatArray
     """[3, 3]"""
     waited_s: float = 0.0
-    known_before: float = 0.0
-    """Variance of the leaking share by the data sheet alone."""
+    sheet_sigma: float = math.inf
+    """Of the leaking share by the data sheet alone."""
 
     @classmethod
     def unknown(cls, settings: LeakageFitSettings) -> Self:
         prior = settings.prior_sigma**2
         return cls(
             weights=(0.1, 0.75, settings.prior_share),
-            covariance=np.diag((0.25, 0.25, prior)),
-            known_before=prior,
+            covariance_squares=np.diag((0.25, 0.25, prior)),
+            sheet_sigma=settings.prior_sigma,
         )
 
     def share(self, settings: LeakageFitSettings, junction_c: float) -> float:
@@ -66,7 +66,7 @@ class LeakageFit:
 
     def sigma_share(self, settings: LeakageFitSettings, junction_c: float) -> float:
         """One sigma of `share`."""
-        return math.sqrt(float(self.covariance[2, 2])) * _growth(settings, junction_c)
+        return math.sqrt(float(self.covariance_squares[2, 2])) * _growth(settings, junction_c)
 
 
 def learn(
@@ -98,7 +98,7 @@ def learn(
 
 def _lesson(settings: LeakageFitSettings, fit: LeakageFit, waited_s: float) -> LeakageFit:
     seen = np.array((1.0, fit.busy_ratio, _growth(settings, fit.junction_c)))
-    spread = fit.covariance @ seen
+    spread = fit.covariance_squares @ seen
     foretold = float(seen @ spread)
     noise = settings.noise_ratio**2
     if foretold <= 0.1 * noise:
@@ -106,17 +106,17 @@ def _lesson(settings: LeakageFitSettings, fit: LeakageFit, waited_s: float) -> L
     spread_sum = foretold + noise
     missed = fit.power_w / settings.chip_w - float(seen @ np.array(fit.weights))
     at_rest, by_load, leaking = (np.array(fit.weights) + spread / spread_sum * missed).tolist()
-    covariance = fit.covariance - np.outer(spread, spread) / spread_sum
+    covariance = fit.covariance_squares - np.outer(spread, spread) / spread_sum
     # Forgetting grows only what this lesson spoke of: a loop at rest forgets nothing.
     grown = math.expm1(waited_s / settings.forget_s)
     covariance = covariance + grown * np.outer(spread, spread) / foretold
-    return replace(fit, weights=(at_rest, by_load, leaking), covariance=covariance)
+    return replace(fit, weights=(at_rest, by_load, leaking), covariance_squares=covariance)
 
 
 def _growth(settings: LeakageFitSettings, junction_c: float) -> float:
     return math.exp(settings.leakage_per_k * (junction_c - settings.reference_c))
 
 
-def _moved(held: float, seen: float, share: float) -> float:
-    moved = held + share * (seen - held)
-    return moved if math.isfinite(moved) else seen
+def _moved(held: float, value: float, share: float) -> float:
+    moved = held + share * (value - held)
+    return moved if math.isfinite(moved) else value

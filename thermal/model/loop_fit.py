@@ -39,7 +39,7 @@ class LoopFitSettings:
     least_flow_ratio: float = 0.35
     """Of the design flow; below it a loop turns laminar."""
     forget_s: float = 1_800.0
-    least_lessons: float = 12.0
+    least_lessons_count: float = 12.0
     """From which a drift is told: two minutes of them."""
     prior_ratio: float = 0.3
     """Spread of a figure around the data sheet before anything is known."""
@@ -105,7 +105,7 @@ class Learnt:
 
     def drift_ratio(self, settings: LoopFitSettings) -> float:
         """Gained since it was first found; NaN until enough lessons tell."""
-        if self.lessons_count < settings.least_lessons:
+        if self.lessons_count < settings.least_lessons_count:
             return math.nan
         return math.expm1(self.drift_log_ratio)
 
@@ -223,7 +223,7 @@ def learn(
     settled = fit.steady_s >= settings.settle_s
     if settled and means.flow_lpm > _least_lpm(settings, model):
         if _tells_ua(settings, means):
-            ua = ua.taught(settings, ua_ratio(model, means), _slope_per_k(means), waited_s)
+            ua = ua.taught(settings, ua_ratio(model, means), _slope_per_k(model, means), waited_s)
         if means.dp_kpa > 0.0:
             found_ratio = flow_resistance_ratio(settings, model, means)
             resistance = resistance.taught(settings, found_ratio, 0.0, waited_s)
@@ -231,7 +231,7 @@ def learn(
 
 
 def ua_ratio(model: LoopModelSettings, seen: LoopSight) -> float:
-    """UA by the mean temperature difference, over that of the clean exchanger at these flows. The
+    """UA at nominal flows over that of the clean exchanger, by the mean temperature difference. The
     facility's flow follows from the heat. Temperatures must differ at both ends.
     """
     heat_w = _PG25_W_PER_K_PER_LPM * seen.flow_lpm * (seen.return_c - seen.supply_c)
@@ -241,7 +241,9 @@ def ua_ratio(model: LoopModelSettings, seen: LoopSight) -> float:
     share = exchanger.hot_film_share
     films = share * (seen.flow_lpm / exchanger.hot_nominal_lpm) ** -FILM_EXPONENT
     films += (1.0 - share) * (primary_lpm / exchanger.cold_nominal_lpm) ** -FILM_EXPONENT
-    return float(heat_w / _mean_k(*_ends_k(seen)) * films / exchanger.ua_w_per_k)
+    # Deposits add a resistance whatever the flows: what is over the films' is theirs.
+    deposits = exchanger.ua_w_per_k * _mean_k(*_ends_k(seen)) / heat_w - films
+    return float(1.0 / max(1.0 + deposits, 0.2))
 
 
 def _tells_ua(settings: LoopFitSettings, seen: LoopSight) -> bool:
@@ -263,12 +265,12 @@ def _mean_k(one_k: float, other_k: float) -> float:
     return (one_k - other_k) / math.log(one_k / other_k)
 
 
-def _slope_per_k(seen: LoopSight) -> float:
-    """Of the logarithm of UA by an error at the end that pinches."""
-    far_k, near_k = max(_ends_k(seen)), min(_ends_k(seen))
+def _slope_per_k(model: LoopModelSettings, seen: LoopSight) -> float:
+    """Of the logarithm of UA by an error at the hot end, which pinches."""
     off_k = 0.05
-    wide, close = _mean_k(far_k, near_k + off_k), _mean_k(far_k, near_k - off_k)
-    return math.log(close / wide) / (2.0 * off_k)
+    warmer = replace(seen, primary_return_c=seen.primary_return_c + off_k)
+    cooler = replace(seen, primary_return_c=seen.primary_return_c - off_k)
+    return math.log(ua_ratio(model, cooler) / ua_ratio(model, warmer)) / (2.0 * off_k)
 
 
 def flow_resistance_ratio(
@@ -313,9 +315,9 @@ def _averaged(
     )
 
 
-def _moved(held: float, seen: float, share: float) -> float:
-    moved = held + share * (seen - held)
-    return moved if math.isfinite(moved) else seen
+def _moved(held: float, value: float, share: float) -> float:
+    moved = held + share * (value - held)
+    return moved if math.isfinite(moved) else value
 
 
 def _follow(

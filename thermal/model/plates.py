@@ -187,8 +187,8 @@ def _lesson(
     )
 
 
-def _averaged(held: FloatArray, seen: FloatArray, share: float) -> FloatArray:
+def _averaged(held: FloatArray, value: FloatArray, share: float) -> FloatArray:
     """NaN starts an average anew, so that a gap is never averaged over."""
-    moved = held + share * (seen - held)
-    result: FloatArray = np.where(np.isnan(moved), seen, moved)
+    moved = held + share * (value - held)
+    result: FloatArray = np.where(np.isnan(moved), value, moved)
     return result

@@ -6,7 +6,7 @@ the controller's own cycle with its safety shell, and commands that act in the n
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from emulator.cdu import CduSettings, Firmware
 from emulator.readings import CduReadings, CduRequests, ControlMode, PumpHealth
 from emulator.sensors import FleetSensors
 from fleet.clock import NS_PER_S, SystemClock
+from fleet.commands import SetCooling
 from fleet.metrics import LeakState
 from isotherm.bench.cooling.trace import Trace
 from thermal.arrays import BoolArray, FloatArray
@@ -120,8 +121,6 @@ class Rig:
         self.requests = [
             CduRequests(pump_ratio=(0.8,) * self.plant.pumps) for _ in range(self.loops)
         ]
-        self.controls: list[LoopControl] = []
-        self.forget_controls()
         self.second = 0
         self.load_ratio: FloatArray = np.full(self.loops, 0.2)
         self.chip_cap_ratio: FloatArray = np.ones(layout.sleds)
@@ -147,9 +146,8 @@ class Rig:
         """[loops] what a weather station outside shows; NaN: there is none."""
         self.identities: list[LoopIdentity] = []
         """What the controller has learnt, where `identify` is set."""
-        self.identified = [Identified()] * self.loops
-        if settings.identify:
-            self.forget_identities()
+        self.controls: list[LoopControl] = []
+        self.forget_controls()
         self.cycle_s: list[float] = []
         """What each control cycle took, of all loops together."""
         self._stood_s = np.zeros((self.loops, self.plant.pumps))
@@ -181,11 +179,10 @@ class Rig:
         self.controls = [
             initial(f"h1/loop{row:04d}", f"h1/cdu{row:04d}", cooling) for row in range(self.loops)
         ]
-
-    def forget_identities(self) -> None:
-        cooling = self.settings.cooling
-        unknown = LoopIdentity.unknown(cooling.identity, cooling.model, self.settings.chips)
-        self.identities = [unknown] * self.loops
+        self.identified = [Identified()] * self.loops
+        if self.settings.identify:
+            unknown = LoopIdentity.unknown(cooling.identity, cooling.model, self.settings.chips)
+            self.identities = [unknown] * self.loops
 
     def settle(self, seconds: int = 420) -> "Rig":
         """Run until the start is forgotten."""
@@ -239,6 +236,7 @@ class Rig:
         )
         self.second += 1
         self._measure(chip_w, other_w)
+        self._hear()
         if self.controller_alive:
             self._control()
         self._keep(chip_w)
@@ -308,28 +306,53 @@ class Rig:
                 ),
             )
 
-    def _control(self) -> None:
+    def _hear(self) -> None:
         age_s = self.arrival(self.second)
         if age_s is not None and age_s < len(self._told):
             told = self._told[-1 - age_s]
             self._heard = told if self._heard is None else max(self._heard, told, key=_at_s)
+
+    def _control(self) -> None:
         if self._heard is None:
             return
         begin_s = self._clock.monotonic_s()
         for row in range(self.loops):
             if self._heard.chips is not None:
                 self._learn(self._heard, row)
-            self.controls[row], effects = advance(
-                self.controls[row],
-                self._readings(self._heard, row),
-                at_unix_ns=START_UNIX_NS + self.second * NS_PER_S,
-                cause="bench",
-                settings=self.settings.cooling,
-            )
-            self._carry_out(row, effects)
+            self.controls[row], effects = self.decide(self.controls[row], row)
+            for effect in effects:
+                if isinstance(effect, SendCooling):
+                    self.obey(row, effect.action)
+                    continue
+                if isinstance(effect, CapLoop):
+                    self.loop_cap_ratio[row] = effect.cap_ratio
+                self.effects.append((self.second, effect))
         self.cycle_s.append(self._clock.monotonic_s() - begin_s)
         for fault in self.controls[0].sensor_faults:
             self.named_at_s.setdefault(fault.sensor, self.second)
+
+    def decide(
+        self, control: LoopControl, row: int
+    ) -> tuple[LoopControl, tuple[CoolingEffect, ...]]:
+        """One cycle on the telemetry that was heard last; nothing is carried out."""
+        if self._heard is None:
+            return control, ()
+        return advance(
+            control,
+            self._readings(self._heard, row),
+            at_unix_ns=START_UNIX_NS + self.second * NS_PER_S,
+            cause="bench",
+            settings=self.settings.cooling,
+        )
+
+    def obey(self, row: int, action: SetCooling) -> None:
+        """The CDU is told, as its agent tells it."""
+        requests = self.requests[row]
+        requests.control_mode = ControlMode.REMOTE
+        requests.valve_ratio = action.valve_ratio
+        requests.pump_ratio = (action.pump_ratio,) * self.plant.pumps
+        requests.supply_setpoint_c = action.supply_c
+        requests.last_write_monotonic_s = float(self.second)
 
     def _learn(self, told: Told, row: int) -> None:
         """What the controller's own process does beside the cycle, once a second."""
@@ -364,20 +387,6 @@ class Rig:
             self.identified[row] = identity.summary(
                 cooling.identity, cooling.model, self.identities[row]
             )
-
-    def _carry_out(self, row: int, effects: Sequence[CoolingEffect]) -> None:
-        for effect in effects:
-            if isinstance(effect, CapLoop):
-                self.loop_cap_ratio[row] = effect.cap_ratio
-            if not isinstance(effect, SendCooling):
-                self.effects.append((self.second, effect))
-                continue
-            requests, action = self.requests[row], effect.action
-            requests.control_mode = ControlMode.REMOTE
-            requests.valve_ratio = action.valve_ratio
-            requests.pump_ratio = (action.pump_ratio,) * self.plant.pumps
-            requests.supply_setpoint_c = action.supply_c
-            requests.last_write_monotonic_s = float(self.second)
 
     def _readings(self, told: Told, row: int) -> LoopReadings:
         scalars = told.scalars

@@ -1,5 +1,6 @@
 """C10 and C17: what is measured, and how it arrives."""
 
+import copy
 from typing import Final
 
 import numpy as np
@@ -18,15 +19,16 @@ def c10(trial: Trial) -> Outcome:
     metrics: dict[str, float] = {}
     worst_k = peak_k = hottest_c = 0.0
     shown: Trace | None = None
+    settled = rig(trial)
+    settled.load_ratio[:] = 0.6
+    settled.settle()
     for name, inject in (
         ("bias", _bias),
         ("drift", _drift),
         ("freeze", _freeze),
         ("dropout", _drop),
     ):
-        bench = rig(trial)
-        bench.load_ratio[:] = 0.6
-        bench.settle()
+        bench = copy.deepcopy(settled)
         inject(bench, trial.quick)
         bench.trace, faulty = Trace(), bench.trace
         before = faulty.rows["supply_c"]

@@ -1,6 +1,6 @@
 """Runs scenarios with the controllers that are asked for, and lays them side by side."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -8,12 +8,16 @@ from typing import Final
 
 from controller.cooling.settings import LawName
 from isotherm.bench.cooling import (
+    energy,
     facility_water,
     fleet_scale,
     hand_over,
+    leaks,
     load_steps,
     pumps,
     sensors,
+    split_brain,
+    wear,
 )
 from isotherm.bench.cooling.page import write_page
 from isotherm.bench.cooling.scenario import Outcome, Scenario, Trial
@@ -31,6 +35,10 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
             *sensors.SCENARIOS,
             *hand_over.SCENARIOS,
             *fleet_scale.SCENARIOS,
+            *energy.SCENARIOS,
+            *leaks.SCENARIOS,
+            *wear.SCENARIOS,
+            *split_brain.SCENARIOS,
         ),
         key=lambda scenario: int(scenario.id[1:]),
     )
@@ -45,6 +53,8 @@ class Choice:
     plants: int = 200
     report: Path | None = None
     """Folder for figures, traces as CSV, and a page."""
+    told: Callable[[str], None] = lambda _line: None
+    """Hears what begins to run."""
     outcomes: dict[str, dict[LawName, Outcome]] = field(default_factory=dict)
     """What has run so far."""
 
@@ -61,10 +71,11 @@ def finish(choice: Choice) -> None:
 
 
 def _case(choice: Choice, scenario: Scenario, quick: bool, seed: int) -> Case:
-    outcomes = {
-        law: scenario.run(Trial(law=law, seed=seed, quick=quick, plants=choice.plants))
-        for law in choice.laws
-    }
+    outcomes = {}
+    for law in choice.laws:
+        choice.told(f"{scenario.id} {law.value}: {scenario.title}")
+        trial = Trial(law=law, seed=seed, quick=quick, plants=choice.plants)
+        outcomes[law] = scenario.run(trial)
     choice.outcomes[scenario.id] = outcomes
     shown = SCORED if SCORED in outcomes else choice.laws[0]
     return Case(

@@ -68,8 +68,7 @@ def test_the_page_shows_every_controller_and_keeps_the_traces(tmp_path: Path) ->
 
 def test_scenarios_are_those_of_the_table_in_order() -> None:
     numbers = [int(name[1:]) for name in suite.SCENARIOS]
-    assert numbers == sorted(numbers)
-    assert set(suite.SCENARIOS) <= {f"C{number}" for number in range(1, 20)}
+    assert numbers == list(range(1, 20))
 
 
 @pytest.mark.parametrize(
