@@ -16,9 +16,9 @@ SPELLED: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "spare_valve_ratio": ("spare_valve_ratio", "Travel that the facility valve has left."),
     "spare_pump_ratio": ("spare_pump_ratio", "Speed that the fastest pump has left."),
-    "dew_margin_k": ("dew_margin_kelvins", "Supply above the dew point."),
-    "approach_k": ("approach_kelvins", "Supply above facility water."),
-    "junction_rise_k": ("junction_rise_kelvins", "Worst branches above their inlets."),
+    "dew_margin_k": ("dew_margin_celsius", "Supply above the dew point."),
+    "approach_k": ("approach_celsius", "Supply above facility water."),
+    "junction_rise_k": ("junction_rise_celsius", "Worst branches above their inlets."),
     "flow_lpm_per_kw": ("flow_liters_per_minute_per_kilowatt", "Coolant for each kW of heat."),
     "pump_kw_per_lps": (
         "pump_specific_kilowatts_per_liter_per_second",
