@@ -31,7 +31,7 @@ from thermal.model.plates import PlateSight
 from thermal.plant.layout import PlantLayout
 from thermal.plant.liquid import LiquidPlant
 from thermal.plant.settings import PlantSettings
-from thermal.plant.state import Commands, PlantFaults
+from thermal.plant.state import Commands
 
 SUMMARY_S: Final = 10
 START_UNIX_NS: Final = 1_760_000_000 * NS_PER_S
@@ -129,6 +129,9 @@ class Rig:
         """[loops] of the chips' rated power, as the controller caps it."""
         self.arrival: Arrival = lambda _second: settings.age_s
         self.controller_alive = True
+        self._begin_to_watch(layout)
+
+    def _begin_to_watch(self, layout: PlantLayout) -> None:
         self.effects: list[tuple[int, CoolingEffect]] = []
         self.trace = Trace()
         self.shown_flow_lpm: FloatArray = np.zeros(layout.sleds)
@@ -154,7 +157,6 @@ class Rig:
         self._heard: Told | None = None
         self._clock = SystemClock()
         self._told: deque[Told] = deque(maxlen=16)
-        self._healthy = PlantFaults.none(layout=layout, pumps=self.plant.pumps)
         self._sensed = [_unread(self.plant.pumps)] * self.loops
 
     # --- what scenarios do ---------------------------------------------------------------------
