@@ -207,8 +207,7 @@ class HistoryReader:
             size = sizes.get(block.group_id)
             if size is None:
                 continue
-            at = times_of(times.body)
-            found = _newest(at, decode_values(metric, block.body), at_unix_ns, stale_ns)
+            found = _newest(times_of(times.body), metric, block.body, at_unix_ns, stale_ns)
             before = newest.get(block.group_id)
             if before is not None and len(before[0]) == len(found[0]):
                 later = found[0] > before[0]
@@ -395,13 +394,15 @@ def _together(
 
 
 def _newest(
-    at: IntBlock, values: Values, at_unix_ns: int, stale_ns: int
+    at: IntBlock, metric: str, body: bytes, at_unix_ns: int, stale_ns: int
 ) -> tuple[IntBlock, NDArray[np.float64]]:
     """Of each row the time and the value of its newest tick in the span that counts."""
     fresh = (at <= at_unix_ns) & (at > at_unix_ns - stale_ns)
     seen = np.where(fresh, at, -1)
     place = seen.argmax(axis=1)
     seat_at = seen[np.arange(len(at)), place]
+    # Values are kept as differences, so what comes after the last place is not needed.
+    values = decode_values(metric, body, ticks=slice(int(place.max()) + 1))
     parts = len(values) // len(at)
     newest = values[np.arange(len(values)), np.repeat(place, parts)]
     found = newest.astype(np.float64)

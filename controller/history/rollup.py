@@ -22,6 +22,7 @@ from fleet.frame import MISSING_COUNT, CountBlock, IntBlock
 from fleet.metrics import BY_NAME, Kind
 
 ALL_ROWS: Final = slice(None)
+ALL_TICKS: Final = slice(None)
 _MOST_TICKS: Final = 86_400
 
 Values = NDArray[Any]
@@ -61,9 +62,13 @@ def exact(metric: str) -> bool:
     return metric in BY_NAME and BY_NAME[metric].kind is Kind.COUNTER
 
 
-def decode_values(metric: str, body: bytes, rows: slice = ALL_ROWS) -> Values:
-    """(rows, ticks) of a raw block; MalformedMessageError when it is damaged."""
-    return decode_count(body, rows) if exact(metric) else decode_gauge(body, rows)
+def decode_values(
+    metric: str, body: bytes, rows: slice = ALL_ROWS, ticks: slice = ALL_TICKS
+) -> Values:
+    """(rows, ticks) of a raw block, of the first `ticks` alone; MalformedMessageError when it is
+    damaged.
+    """
+    return decode_count(body, rows, ticks) if exact(metric) else decode_gauge(body, rows, ticks)
 
 
 class Steps:

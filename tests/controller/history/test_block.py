@@ -16,6 +16,7 @@ from controller.history.block import (
 )
 from fleet.errors import MalformedMessageError
 from fleet.frame import MISSING_COUNT
+from tests.controller.history.kept import noise
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)
 FLOATS = hnp.arrays(
@@ -132,3 +133,29 @@ def test_whole_steps_of_a_grid_come_back_bit_for_bit(grid: int, rows: np.ndarray
     np.testing.assert_array_equal(decode_gauge(body).view(np.uint32), values.view(np.uint32))
     if np.abs(rows).max() < 2**21 and not (rows == rows[:, :1]).all():
         assert found == grid
+
+
+@given(values=FLOATS, ticks=st.integers(1, 12), data=st.data())
+def test_the_first_ticks_alone_are_those_of_the_whole(
+    values: np.ndarray, ticks: int, data: st.DataObject
+) -> None:
+    if data.draw(st.booleans()):
+        values = np.round(np.nan_to_num(values, posinf=9, neginf=-9) % 1000, 1)
+    if data.draw(st.booleans()):
+        values[data.draw(hnp.arrays(np.bool_, values.shape))] = np.nan
+    body, _ = encode_gauge(values)
+    rows, first = slice(len(values) // 2), slice(ticks)
+    assert same_bits(decode_gauge(body, rows, first), values[rows, first])
+    counts = np.minimum(np.nan_to_num(np.abs(values)), 1e9).astype(np.uint64)
+    counts[np.isnan(values)] = MISSING_COUNT
+    found = decode_count(encode_count(counts), rows, first)
+    np.testing.assert_array_equal(found, counts[rows, first])
+
+
+def test_threads_open_blocks_side_by_side() -> None:
+    blocks = [noise(144, 60, seed=seed) for seed in range(40)]
+    bodies = [encode_gauge(block)[0] for block in blocks]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for found, block in zip(pool.map(decode_gauge, bodies), blocks, strict=True):
+                assert same_bits(found, block)
