@@ -62,6 +62,9 @@ def options_of(scenario: Scenario, given: EmulatorOptions) -> EmulatorOptions:
     for name in ("trace", "weather"):
         if getattr(given, name) is not None:
             del own[name]
+    # What multiplies is the caller's, what is multiplied the scenario's.
+    backend, device = given.products.backend, given.products.device
+    own["products"] = replace(own["products"], backend=backend, device=device)
     return replace(given, **own)
 
 

@@ -22,6 +22,8 @@ from emulator.scenario.scenario import (
 from emulator.scenario.section import Section
 from emulator.serving.report import PriceSettings
 from emulator.weather import ClimateSettings
+from emulator.workload import ProductOptions
+from emulator.workload.number_type import NumberType
 from fleet.errors import ConfigurationError
 from fleet.topology import (
     FANOUTS,
@@ -91,6 +93,7 @@ def _options(top: Section) -> dict[str, Any]:
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     rejection, plant = read_plant(top.section("plant"))
     options |= {"rejection": rejection, "plant": plant, "prices": _prices(top.section("prices"))}
+    options["products"] = _products(top.section("products"))
     return options | _weather(top.section("weather"))
 
 
@@ -99,6 +102,14 @@ def _prices(section: Section) -> PriceSettings:
     section.end()
     changed = {name: value for name, value in given.items() if value is not None}
     return replace(PriceSettings(), **changed)
+
+
+def _products(section: Section) -> ProductOptions:
+    usual = ProductOptions()
+    precision = section.choice("precision", NumberType, usual.precision)
+    limit = section.count("real_chips_limit", 1, 10_000_000, usual.real_chips_limit)
+    section.end()
+    return replace(usual, precision=precision, real_chips_limit=limit)
 
 
 def _trace(load: Section) -> dict[str, Any]:

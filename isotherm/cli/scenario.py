@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -21,6 +22,7 @@ from emulator.scenario.pace import Pace
 from emulator.scenario.read import read_scenario
 from emulator.scenario.run import ScenarioRun
 from emulator.scenario.summary import summary
+from emulator.workload.backend import BackendName, DeviceName
 from fleet.clock import SystemClock
 from fleet.errors import ConfigurationError
 from isotherm.cli.output import Format, every_field, show, terminal
@@ -41,6 +43,10 @@ def run(
     report: Annotated[
         Path | None, typer.Option(help="Draw the run: a file that ends in .html or .png.")
     ] = None,
+    backend: Annotated[
+        BackendName, typer.Option(help="What multiplies; torch is an optional extra.")
+    ] = BackendName.NUMPY,
+    device: Annotated[DeviceName, typer.Option(help="Of torch.")] = DeviceName.CPU,
 ) -> None:
     """Run a scenario from beginning to end, alone: no agent, no controller, no port.
 
@@ -50,9 +56,12 @@ def run(
     if report is not None and report.suffix not in REPORT_SUFFIXES:
         raise ConfigurationError(f"report {report}: end its name in .html or .png")
     planned = read_scenario(find_scenario(scenario))
+    products = replace(planned.options["products"], backend=backend, device=device)
+    products.validate()
     console = Console(stderr=True)
     console.print(f"building {planned.name}: {planned.description}", highlight=False)
-    made = ScenarioRun(planned, seed=seed, record=record)
+    chosen = replace(planned, options={**planned.options, "products": products})
+    made = ScenarioRun(chosen, seed=seed, record=record)
     with _bar(console, planned.name, made.steps) as advance:
         for now_s in made.run():
             advance()

@@ -231,6 +231,15 @@ def test_prices_are_the_scenarios(tmp_path: Path) -> None:
         small(tmp_path, changed=("seed: 5", "prices: {usd_per_kwh: -1}"))
 
 
+def test_what_is_multiplied_is_the_scenarios(tmp_path: Path) -> None:
+    words = "products: {precision: bf16, real_chips_limit: 500}"
+    products = small(tmp_path, changed=("seed: 5", words)).options["products"]
+    assert (products.precision, products.real_chips_limit) == ("bf16", 500)
+    assert small(tmp_path).options["products"].real_chips_limit == 4_096
+    with pytest.raises(ConfigurationError, match=r"precision: 'fp4': expected one of .*bf16"):
+        small(tmp_path, changed=("seed: 5", "products: {precision: fp4}"))
+
+
 def test_a_trace_is_replayed_at_a_multiple_of_its_own_time(tmp_path: Path) -> None:
     (tmp_path / "requests.csv").write_text(
         "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,374,44\n"

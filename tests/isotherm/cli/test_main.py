@@ -42,6 +42,7 @@ def run(
         (["emulator", "run", "stedy"], 2, "did you mean steady?"),
         (["emulator", "run", "steady", "--speed", "fast"], 2, "--speed fast"),
         (["emulator", "run", "steady", "--report", "run.pdf"], 2, ".html or .png"),
+        (["emulator", "run", "steady", "--device", "cuda"], 2, "cuda"),
         (["emulator", "faults", "leek"], 2, "did you mean leak?"),
         (["emulator", "inject", "nothing", "--place", "h1"], 2, "unknown fault"),
         (

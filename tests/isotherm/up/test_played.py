@@ -7,6 +7,8 @@ from emulator.datacenter import World
 from emulator.options import EmulatorOptions
 from emulator.scenario.course import ScenarioCourse, options_of, played_runtime
 from emulator.scenario.run import ScenarioRun
+from emulator.workload import ProductOptions
+from emulator.workload.backend import BackendName
 from fleet.clock import ManualClock
 from fleet.errors import ConfigurationError
 from fleet.topology import FleetMap
@@ -66,6 +68,8 @@ def test_what_is_given_goes_before_what_the_scenario_says(tmp_path: Path) -> Non
     assert options_of(scenario, given).weather == tmp_path / "w.csv"
     assert options_of(scenario, EmulatorOptions(trace=trace)).trace == trace
     assert options_of(scenario, given).settle_s == 10.0
+    fast = EmulatorOptions(products=ProductOptions(backend=BackendName.TORCH))
+    assert options_of(scenario, fast).products.backend is BackendName.TORCH
     assert options_of(scenario, given).step_s == 1.0
 
 
