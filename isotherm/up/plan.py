@@ -33,6 +33,8 @@ class UpPlan:
         if self.kafka:
             if self.embedded.scenario is not None or self.embedded.replay is not None:
                 raise ConfigurationError(
-                    "--scenario and --replay run in one process: leave out --kafka and --database"
+                    "--scenario and --replay run in one process: controller and API as processes "
+                    "of their own know a hall by --loops and --ultraservers alone, and that of a "
+                    "scenario or a recording may be another: leave out --kafka and --database"
                 )
             read_kafka_options(self.kafka)
