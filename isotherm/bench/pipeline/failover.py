@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from rich.console import Console
 
 from controller.store import Store
 from controller.store.leadership import shard_name
@@ -73,6 +74,7 @@ def _measured(
     bootstrap: str, database: str, port: int | None, folder: Path, rounds: int, seed: int
 ) -> dict[str, float]:
     clock, rng = SystemClock(), np.random.default_rng(seed)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     store, bus = Store(database), KafkaBus(KafkaOptions(bootstrap=bootstrap))
     agents = Field(fleet(), bus, clock, folder / "agents", seed)
     agents.start()
@@ -81,8 +83,11 @@ def _measured(
         for _ in range(CONTROLLERS):
             hall.join()
         troubles = [trouble for trouble in Trouble for _ in range(rounds)]
-        for number in rng.permutation(len(troubles)).tolist():
+        began_s = clock.monotonic_s()
+        for done, number in enumerate(rng.permutation(len(troubles)).tolist(), start=1):
             hall.suffer(troubles[number], rng)
+            took_s = clock.monotonic_s() - began_s
+            console.print(progress(done, len(troubles), took_s, hall.longest_s))
     finally:
         hall.close()
         agents.stop()
@@ -102,6 +107,15 @@ def _measured(
     }
 
 
+def progress(done: int, troubles: int, took_s: float, longest_s: float) -> str:
+    """How far it is, how long the rest takes at the same rate, and the longest pause so far."""
+    to_go_s = took_s / done * (troubles - done)
+    return (
+        f"P5: {done} of {troubles} troubles in {took_s:.0f} s, about {to_go_s:.0f} s to go; "
+        f"longest pause {longest_s:.2f} s"
+    )
+
+
 @dataclass
 class _Hall:
     bootstrap: str
@@ -114,6 +128,11 @@ class _Hall:
     sharers: dict[str, Sharer] = field(default_factory=dict)
     pauses_s: dict[Trouble, list[float]] = field(default_factory=dict)
     joined: int = 0
+
+    @property
+    def longest_s(self) -> float:
+        """The longest that a loop was without a controller."""
+        return max((pause for pauses in self.pauses_s.values() for pause in pauses), default=0.0)
 
     def join(self) -> None:
         self.joined += 1
