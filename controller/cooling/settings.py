@@ -194,6 +194,10 @@ class MpcSettings:
     """From here on the supply may go below its set-point; the soft limit is 85 °C."""
     swing_s: float = 60.0
     """Over so long heat is watched for coming and going."""
+    swinging_ratio: float = 0.1
+    """Of the mean heat: more that comes and goes makes the valve slower to move,"""
+    swinging_slope_weight: float = 12_000.0
+    """by this weight on its slope."""
     return_s: float = 6.0
     """How soon heat that swings is expected back at its mean."""
     least_pump_ratio: float = 0.5

@@ -265,8 +265,11 @@ def _better(
     plan = (known.plan or Plan.still(tuning.horizon)).later(max(round(inputs.dt_s), 1))
     outlook = _outlook(settings, state, inputs, memory, plan, held, lpm_per_speed)
     middle = tuning.gain_at_s
+    weights = tuning.horizon
+    if 2.0 * min(known.above_w, known.below_w) > tuning.swinging_ratio * known.mean_heat_w:
+        weights = replace(weights, valve_slope_weight=tuning.swinging_slope_weight)
     gains = horizon.responses(
-        tuning.horizon,
+        weights,
         settings.model,
         GainBin.around(
             float(outlook.valve_ratio[middle]),
@@ -276,7 +279,7 @@ def _better(
         _rounded(lpm_per_speed, settings.model.design_flow_lpm),
     )
     return horizon.improved(
-        tuning.horizon,
+        weights,
         gains,
         _bounds(settings, inputs),
         outlook,
