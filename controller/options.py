@@ -40,7 +40,7 @@ class ControllerOptions:
     law: LawName | None = None
     """Which law moves the loops; None: the one that the cooling settings name."""
     decisions_dir: Path | None = None
-    """Where cooling decisions are kept to be replayed; None keeps none. About 1 kB a second for
+    """Where cooling decisions are kept to be replayed; None keeps none. About 7 kB a second for
     each loop."""
     decisions_keep_hours: int = 24
     incidents: IncidentSettings = field(default_factory=IncidentSettings)
