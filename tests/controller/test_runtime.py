@@ -325,9 +325,10 @@ def test_a_person_takes_an_incident_and_it_ends(house: House) -> None:
     assert (taken.state, taken.acknowledged_by) == (IncidentState.ACKNOWLEDGED, "ana")
     house.voice.readings.clear()
     house.run(runtime, cycles=60)
-    (over,) = house.incidents()
+    # This CDU obeys no command, which has become an incident of its own by now.
+    (over,) = (one for one in house.incidents() if one.id == incident.id)
     assert over.state is IncidentState.RESOLVED
-    assert house.deliveries()[0].kind.value == "resolved"
+    assert "resolved" in {delivery.kind.value for delivery in house.deliveries()}
 
 
 def test_without_the_database_cooling_goes_on_under_the_same_term(house: House) -> None:
