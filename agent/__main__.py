@@ -136,7 +136,10 @@ def _serve(where: _Where, options: AgentOptions, kafka: str | None) -> None:
         signal.signal(name, lambda *_: stop.set())
     clock = SystemClock()
     agents = _agents(where, options, clock)
-    bus = LateBus(lambda: KafkaBus(kafka_options, topics_of(Role.AGENT)))
+    bus = LateBus(
+        lambda: KafkaBus(kafka_options, topics_of(Role.AGENT)),
+        lambda topic: topic.spread(kafka_options.partitions),
+    )
     runtime = AgentRuntime(options, agents, bus, clock)
     runtime.start()
     structlog.get_logger().info("agent runs", agents=len(agents), kafka=kafka)

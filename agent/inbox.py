@@ -22,7 +22,7 @@ class CommandInbox:
     def __init__(self, bus: Bus, loops: Collection[str], counts: Counter[str]) -> None:
         self._bus = bus
         self._loops = frozenset(loops)
-        self._partitions = sorted({COMMANDS.partition_of(loop) for loop in loops})
+        self._partitions = sorted({bus.laid_out(COMMANDS).partition_of(loop) for loop in loops})
         self._counts = counts
         self._offsets: Mapping[int, int] = {}
         self._reader: Reader | None = None

@@ -18,12 +18,16 @@ class LateBus:
     connected. An agent must start, and protect its sled, without one.
     """
 
-    def __init__(self, connect: Callable[[], Bus]) -> None:
+    def __init__(self, connect: Callable[[], Bus], laid_out: Callable[[Topic], Topic]) -> None:
         self._connect = connect
+        self._laid_out = laid_out
         self._bus: Bus | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bus-connect", daemon=True)
         self._thread.start()
+
+    def laid_out(self, topic: Topic) -> Topic:
+        return self._laid_out(topic)
 
     def publish(self, topic: Topic, *, key: str, value: bytes) -> Future[Position]:
         if self._bus is None:

@@ -65,11 +65,12 @@ def _behind(desk: Desk, controllers: dict[int, IngestView]) -> Iterator[Metric]:
 def _newest_age_s(desk: Desk) -> dict[int, float]:
     """Partition -> age of its newest tick; those that were never heard are left out."""
     sled_age_s = desk.live.sled_age_s()
+    telemetry = desk.bus.laid_out(TELEMETRY)
     found: dict[int, float] = {}
     for row, loop_id in enumerate(desk.fleet_map.loop_ids):
         of_sleds = sled_age_s[desk.fleet_map.sleds_in_loop(row)]
         age_s = min(float(of_sleds.min(initial=float("inf"))), desk.live.cdu_age_s(loop_id))
-        partition = TELEMETRY.partition_of(loop_id)
+        partition = telemetry.partition_of(loop_id)
         if age_s < float("inf"):
             found[partition] = min(found.get(partition, float("inf")), age_s)
     return found

@@ -71,6 +71,7 @@ class Effects:
         options: ControllerOptions,
     ) -> None:
         self._bus = bus
+        self._telemetry = bus.laid_out(TELEMETRY)
         self._store = store
         self._clock = clock
         self._leadership = leadership
@@ -274,7 +275,7 @@ class Effects:
         loop_id = self._loop_of[target]
         # Asked for each command: a process that was stopped for minutes goes on in the middle.
         if target in self._cdu_ids:
-            lease = shard_name(TELEMETRY.partition_of(loop_id))
+            lease = shard_name(self._telemetry.partition_of(loop_id))
             good = self._leadership.steers(lease)
         else:
             lease = PLACEMENT

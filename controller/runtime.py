@@ -35,7 +35,7 @@ from controller.views import IngestView, LoopView, air_row_view, encode_view, lo
 from fleet.bus import Bus
 from fleet.clock import Clock
 from fleet.errors import BusError, StoreError
-from fleet.topics import LIVE, TELEMETRY
+from fleet.topics import LIVE
 from fleet.topology import FleetMap
 
 _log = structlog.get_logger(__name__)
@@ -427,7 +427,7 @@ class ControllerRuntime:
         return msgspec.structs.replace(view, ingest=self._ingest_view(loop_id))
 
     def _ingest_view(self, loop_id: str) -> IngestView:
-        partition = TELEMETRY.partition_of(loop_id)
+        partition = self.ingest.partition_of[loop_id]
         position = self.ingest.positions().get(partition)
         counts = self.counts + self.ends.counts
         if self.remote_write is not None:

@@ -17,18 +17,17 @@ from controller.store import Store
 from controller.store.leadership import shard_name
 from controller.views import control_of
 from fleet.clock import NS_PER_S, Clock
-from fleet.topics import TELEMETRY
 from fleet.topology import Cooling, FleetMap
 
 SETTLE_S: Final = 5.0
 """A backlog is waited for so long; then the loop is judged by what has been read."""
 
 
-def shards_of(fleet_map: FleetMap) -> dict[str, tuple[str, ...]]:
+def shards_of(partition_of: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
     """Name of a shard's lease -> its loops; partitions without a loop are no shards."""
     loops: dict[str, tuple[str, ...]] = {}
-    for loop in fleet_map.loop_ids:
-        name = shard_name(TELEMETRY.partition_of(loop))
+    for loop, partition in partition_of.items():
+        name = shard_name(partition)
         loops[name] = (*loops.get(name, ()), loop)
     return loops
 
@@ -58,7 +57,7 @@ class Shards:
         self._clock = clock
         self._ingest = ingest
         self._others = others
-        self._loops_of = shards_of(fleet_map)
+        self._loops_of = shards_of(ingest.partition_of)
         liquid = {fleet_map.loop_ids[row] for row in fleet_map.loops_cooled_by(Cooling.LIQUID)}
         self.cooling: Mapping[str, CoolingSettings] = {
             loop: options.cooling_of(fleet_map.plates_in_loop(fleet_map.loop(loop)))
@@ -116,7 +115,7 @@ class Shards:
         """
         taken = list(names)
         loops = [loop for name in taken for loop in self._loops_of[name]]
-        partitions = {name: TELEMETRY.partition_of(self._loops_of[name][0]) for name in taken}
+        partitions = {name: self._ingest.partition_of[self._loops_of[name][0]] for name in taken}
         now_ns = self._clock.unix_ns()
         reopen_ns = round(self._options.incidents.reopen_s * NS_PER_S)
         with self._store.read() as tx:

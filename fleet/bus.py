@@ -67,6 +67,9 @@ class Reader(Protocol):
 class Bus(Protocol):
     """Durable, ordered, partitioned messages. Safe to share between threads."""
 
+    def laid_out(self, topic: Topic) -> Topic:
+        """The topic with as many partitions as it has on this bus."""
+
     def publish(self, topic: Topic, *, key: str, value: bytes) -> Future[Position]:
         """Never blocks for long; the future fails with a BusError when the message is lost."""
 
@@ -95,6 +98,7 @@ class InMemoryBus:
     """
 
     def __init__(self, topics: Sequence[Topic] = TOPICS, *, retained: int = 20_000) -> None:
+        self._topics = {topic.name: topic for topic in topics}
         self._logs: dict[str, list[Log]] = {
             topic.name: [
                 self._make_log(topic, partition) or _MemoryLog(topic, partition, retained)
@@ -107,12 +111,15 @@ class InMemoryBus:
         self._closed = False
         self.available = True
 
+    def laid_out(self, topic: Topic) -> Topic:
+        return self._topics.get(topic.name, topic)
+
     def publish(self, topic: Topic, *, key: str, value: bytes) -> Future[Position]:
         future: Future[Position] = Future()
         if self._closed or not self.available:
             future.set_exception(BusUnavailableError("the in-memory bus is away"))
             return future
-        partition = topic.partition_of(key)
+        partition = self.laid_out(topic).partition_of(key)
         with self._grown:
             offset = self._log(topic, partition).append(key, value)
             self._grown.notify_all()
@@ -129,7 +136,8 @@ class InMemoryBus:
         offsets: Mapping[int, int] | None = None,
     ) -> Reader:
         given = dict(offsets or {})
-        chosen = range(topic.partitions) if partitions is None else partitions
+        every = range(self.laid_out(topic).partitions)
+        chosen = every if partitions is None else partitions
         with self._grown:
             begin: dict[int, int] = {}
             for partition in chosen:

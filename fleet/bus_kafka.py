@@ -1,7 +1,6 @@
 """The bus on Apache Kafka."""
 
 import threading
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -34,7 +33,7 @@ class KafkaBus:
         options.validate()
         self._options = options
         self._closed = threading.Event()
-        ensure_topics(options, topics)
+        ensure_topics(options, [self.laid_out(topic) for topic in topics])
         timeout_ms = round(options.delivery_timeout_s * 1e3)
         try:
             self._producer = KafkaProducer(
@@ -51,6 +50,9 @@ class KafkaBus:
                 f"no Kafka broker answers at {options.bootstrap}: {error}"
             ) from error
         _begin_anew_after_reset(self._producer)
+
+    def laid_out(self, topic: Topic) -> Topic:
+        return topic.spread(self._options.partitions)
 
     def publish(self, topic: Topic, *, key: str, value: bytes) -> Future[Position]:
         future: Future[Position] = Future()
@@ -69,7 +71,7 @@ class KafkaBus:
                 topic.name,
                 key=key.encode(),
                 value=value,
-                partition=zlib.crc32(key.encode()) % topic.partitions,
+                partition=self.laid_out(topic).partition_of(key),
             )
         except (KafkaError, AssertionError) as error:
             failed(error)
@@ -88,6 +90,7 @@ class KafkaBus:
         offsets: Mapping[int, int] | None = None,
     ) -> Reader:
         consumer = None
+        topic = self.laid_out(topic)
         try:
             consumer = KafkaConsumer(
                 **self._options.client_settings(),

@@ -12,13 +12,15 @@ from typing import Any, Final
 import msgspec
 
 from fleet.errors import ConfigurationError
-from fleet.topics import TOPICS, Topic
+from fleet.topics import LOOP_PARTITIONS, TOPICS, Topic
 
 FILE_VARIABLE: Final = "ISOTHERM_KAFKA_CONFIG"
 """Names a TOML file with the fields of `KafkaOptions`."""
 PASSWORD_VARIABLE: Final = "ISOTHERM_KAFKA_PASSWORD"
 _PER_PROCESS: Final = {"bootstrap", "password"}
 _PATHS: Final = ("ca_file", "certificate_file", "key_file")
+MOST_PARTITIONS: Final = 10_000
+"""Far above what shares of loops ask for; a slip of the pen is found."""
 _MECHANISM: Final = "SCRAM-SHA-512"
 
 
@@ -30,6 +32,8 @@ class KafkaOptions:
 
     bootstrap: str
     replication: int = 1
+    partitions: int = LOOP_PARTITIONS
+    """Of each topic that is keyed by cooling loop; the same in every process."""
     min_in_sync: int = 1
     """A message counts as written when so many replicas have it (acks=all)."""
     retention_s: Mapping[str, float] = field(default_factory=dict)
@@ -72,6 +76,10 @@ class KafkaOptions:
         self.version()
 
     def _check_topics(self) -> None:
+        if not 1 <= self.partitions <= MOST_PARTITIONS:
+            raise ConfigurationError(
+                f"kafka: partitions {self.partitions} is not in 1..{MOST_PARTITIONS}"
+            )
         if self.replication < 1:
             raise ConfigurationError(f"kafka: replication {self.replication} is below 1")
         if not 1 <= self.min_in_sync <= self.replication:

@@ -81,7 +81,11 @@ class Consumer:
         self._store = store
         self._clock = clock
         self._settings = settings or IngestSettings()
-        self._partition_of = {loop: TELEMETRY.partition_of(loop) for loop in fleet_map.loop_ids}
+        telemetry = bus.laid_out(TELEMETRY)
+        self.partition_of: Mapping[str, int] = {
+            loop: telemetry.partition_of(loop) for loop in fleet_map.loop_ids
+        }
+        """Of telemetry, by loop."""
         self._loop_ids = fleet_map.loop_ids
         self._loop_row = {loop: row for row, loop in enumerate(fleet_map.loop_ids)}
         self._roster = Roster(fleet_map)
@@ -115,7 +119,7 @@ class Consumer:
         self.behind = False
         """Whether the last round ended with messages left to read."""
         self._learn_schemas()
-        if given := {self._partition_of[loop] for loop in loops}:
+        if given := {self.partition_of[loop] for loop in loops}:
             self.gain(given)
             self.hear_answers()
 
@@ -158,7 +162,9 @@ class Consumer:
         if listen:
             with self._store.read() as tx:
                 kept = tx.marks.offsets(ACKS.name)
-            begin, _ = self._places(self._ack_reader, range(ACKS.partitions), kept)
+            begin, _ = self._places(
+                self._ack_reader, range(self._bus.laid_out(ACKS).partitions), kept
+            )
         self._acks.clear()
         self._ack_reader.assign(begin)
 
@@ -173,7 +179,7 @@ class Consumer:
     def _rows_of(self, partitions: set[int]) -> Rows:
         """Agents whose telemetry lands in these partitions."""
         loops = [
-            row for loop, row in self._loop_row.items() if self._partition_of[loop] in partitions
+            row for loop, row in self._loop_row.items() if self.partition_of[loop] in partitions
         ]
         return np.flatnonzero(np.isin(self._roster.loop_of_row, loops))
 
@@ -237,7 +243,7 @@ class Consumer:
     def _tell_pause(self) -> None:
         now_s = self._clock.monotonic_s()
         partitions = sorted(self._telemetry.positions())
-        for loop, partition in self._partition_of.items():
+        for loop, partition in self.partition_of.items():
             if partition in partitions:
                 self.counts[loop]["pauses" if self.paused else "resumes"] += 1
         if self.paused:
@@ -324,7 +330,7 @@ class Consumer:
             return
         if message.loop not in self.counts or not message.loop:
             self._dead(record, Reason.UNKNOWN_LOOP, f"the fleet has no loop {message.loop!r}")
-        elif self._partition_of[message.loop] != record.partition:
+        elif self.partition_of[message.loop] != record.partition:
             text = f"{message.loop} does not belong to partition {record.partition}"
             self._dead(record, Reason.WRONG_KEY, text)
         else:

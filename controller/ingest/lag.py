@@ -25,6 +25,7 @@ class Ends:
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self._clock = clock
+        self._partitions = range(bus.laid_out(TELEMETRY).partitions)
         self._reader = bus.reader(TELEMETRY, start=Start.END, partitions=[])
         self._ends: Mapping[int, int] = {}
         self._seen_at_s = -1e18
@@ -35,7 +36,7 @@ class Ends:
 
     def look(self) -> None:
         """Raises BusError when the bus is away."""
-        ends = self._reader.ends(range(TELEMETRY.partitions))
+        ends = self._reader.ends(self._partitions)
         self._ends, self._seen_at_s = ends, self._clock.monotonic_s()
 
     def behind(self, partition: int, position: int) -> int | None:

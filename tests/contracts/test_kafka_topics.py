@@ -104,6 +104,27 @@ def test_more_partitions_do_no_harm(kafka_broker: KafkaBroker, topic: Topic) -> 
 
 
 @pytest.mark.kafka
+def test_loops_are_spread_over_as_many_partitions_as_asked_for(
+    kafka_broker: KafkaBroker, topic: Topic
+) -> None:
+    by_loop = replace(topic, by_loop=True)
+    options = KafkaOptions(bootstrap=kafka_broker.bootstrap, partitions=21)
+    with closing(KafkaBus(options, [by_loop])) as bus:
+        wide = bus.laid_out(by_loop)
+        keys = [f"h1/loop{n:02}" for n in range(30)]
+        places = [bus.publish(by_loop, key=key, value=b"x") for key in keys]
+        written = [place.result(10.0).partition for place in places]
+        with closing(bus.reader(by_loop, start=Start.BEGINNING)) as reader:
+            ends = reader.ends(range(21))
+    assert wide.partitions == 21
+    assert written == [wide.partition_of(key) for key in keys]
+    assert max(written) >= by_loop.partitions
+    assert sum(ends.values()) == 30
+    with pytest.raises(ConfigurationError, match="has partitions 21, at least 22 is wanted"):
+        KafkaBus(replace(options, partitions=22), [by_loop])
+
+
+@pytest.mark.kafka
 def test_more_replicas_than_brokers_is_one_clear_error(
     kafka_broker: KafkaBroker, topic: Topic
 ) -> None:

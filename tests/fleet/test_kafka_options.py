@@ -50,6 +50,7 @@ def test_what_the_process_gives_wins(tmp_path: Path) -> None:
         ("replicas = 3", r"kafka.toml .*no setting 'replicas', did you mean replication"),
         ("replication = 'three'", r"kafka.toml .*replication: Expected `int`, got `str`"),
         ("replication = 0", "replication 0 is below 1"),
+        ("partitions = 0", "partitions 0 is not in 1..10000"),
         ("min_in_sync = 2", r"min_in_sync 2 is not in 1..1"),
         ("replication = \n", "kafka.toml .*line 1"),
         ('password = "x"', "no setting 'password'"),

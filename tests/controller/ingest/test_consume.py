@@ -17,7 +17,7 @@ from fleet.codec import decode_message, encode_message
 from fleet.commands import Ack, Outcome, encode
 from fleet.errors import LeaseLostError
 from fleet.frame import Frame, cdu_schema, encode_schema, sled_schema
-from fleet.topics import ACKS, DEAD_LETTERS, EVENTS, SCHEMAS, TELEMETRY
+from fleet.topics import ACKS, DEAD_LETTERS, EVENTS, SCHEMAS, TELEMETRY, TOPICS
 from fleet.topology import FleetMap
 from isotherm.bench.pipeline.fleet_voice import SLED, FleetVoice
 
@@ -89,6 +89,20 @@ def test_what_is_malformed_is_set_aside_and_the_rest_goes_on(
     assert [letter.reason for letter in dead(bus)] == [Reason.MALFORMED] * 4
     assert consumer.counts[LOOP]["malformed"] == 4
     assert consumer.counts[LOOP]["frames"] == SLEDS + 1
+
+
+def test_loops_are_read_wherever_the_installation_spreads_them(
+    store: Store, fleet_map: FleetMap, clock: ManualClock
+) -> None:
+    with InMemoryBus([topic.spread(3) for topic in TOPICS]) as bus:
+        consumer = Consumer(bus, store, fleet_map, clock, loops=fleet_map.loop_ids)
+        voice = FleetVoice(fleet_map, bus)
+        voice.publish_schemas()
+        voice.say(clock.unix_ns())
+        consumer.poll()
+        assert set(consumer.positions()) == set(consumer.partition_of.values()) <= {0, 1, 2}
+        assert all(consumer.counts[loop]["frames"] for loop in fleet_map.loop_ids)
+        assert not dead(bus)
 
 
 def test_a_dead_letter_says_where_it_was_and_keeps_its_bytes(
