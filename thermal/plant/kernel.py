@@ -13,7 +13,7 @@ single precision, with K and H divided by So. Each column comes from memory once
 what a fleet's step costs: as one numpy pass a line it took twice as long.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
@@ -102,8 +102,8 @@ class PlantLoops(NamedTuple):
     """How much warmer the mixed return is than what arrives; added to."""
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def advance(law: MakeLaw, chips: PlantChips, sleds: PlantSleds, loops: PlantLoops) -> None:
+@numba.njit(nogil=True, error_model="numpy")
+def step(law: MakeLaw, chips: PlantChips, sleds: PlantSleds, loops: PlantLoops) -> None:
     """One step of adjacent sleds of one make."""
     per_sled = law.chips_per_sled
     block = max(1, _BLOCK_CHIPS // per_sled)
@@ -128,7 +128,7 @@ def advance(law: MakeLaw, chips: PlantChips, sleds: PlantSleds, loops: PlantLoop
         _outlets(law, sleds, loops, (first, end), (sled_rows, chip_rows[3]))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(nogil=True, error_model="numpy")
 def _supply(
     law: MakeLaw, sleds: PlantSleds, loops: PlantLoops, block: tuple[int, int], rows: Floats
 ) -> None:
@@ -147,7 +147,7 @@ def _supply(
         rows[1, local] = arriving
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(nogil=True, error_model="numpy")
 def _exchange(
     law: MakeLaw, chips: PlantChips, inlet_c: Floats, rate_w_per_k: Floats, rows: Floats
 ) -> None:
@@ -173,7 +173,7 @@ def _exchange(
         _slow_exchange(law, chips, rates, couplings)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(nogil=True, error_model="numpy")
 def _slow_exchange(law: MakeLaw, chips: PlantChips, rates: Floats, couplings: Floats) -> None:
     """`_exchange` for the chips of a block whose flow is low."""
     for chip in range(len(chips.share)):
@@ -186,7 +186,7 @@ def _slow_exchange(law: MakeLaw, chips: PlantChips, rates: Floats, couplings: Fl
             couplings[chip] = _ONE / ((_ONE / law.plate_w_per_k + resistance) * law.coolant_w_per_k)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(nogil=True, error_model="numpy")
 def _advance_chips(law: MakeLaw, chips: PlantChips, rows: Floats) -> None:
     """The elimination; leaves the heat into the flow, over So, in row 3. Compiles to vectors."""
     to_inlet, couplings, inlets, heats = rows[0], rows[1], rows[2], rows[3]
@@ -210,7 +210,7 @@ def _advance_chips(law: MakeLaw, chips: PlantChips, rows: Floats) -> None:
         heats[chip] = k * coolant - inlet_heat
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(nogil=True, error_model="numpy")
 def _outlets(
     law: MakeLaw,
     sleds: PlantSleds,
@@ -244,3 +244,13 @@ def _outlets(
         heats[sled] = (outlet - arriving[sled]) * shares[sled]
     for sled in range(count):
         loops.rise_k[sleds.loop[first + sled]] += heats[sled]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def advance(
+    law: tuple[Any, ...], chips: tuple[Any, ...], sleds: tuple[Any, ...], loops: tuple[Any, ...]
+) -> None:
+    """`step`, kept compiled beside this file. What is kept is found by the types of arguments:
+    were they classes of ours, one by another name would make what is kept unreadable.
+    """
+    step(MakeLaw(*law), PlantChips(*chips), PlantSleds(*sleds), PlantLoops(*loops))

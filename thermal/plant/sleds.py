@@ -96,7 +96,7 @@ class SledBatch:
                 law = self._laws[number] = self._prepare(makes, dt_s)
             chips = self._chip_columns(makes.chips, state, shares, powers_w[0])
             sleds = self._sled_columns(makes.sleds, state, shares, powers_w[1])
-            advance(law, chips, sleds, loops)
+            advance(tuple(law), tuple(chips), tuple(sleds), tuple(loops))
         return loops.rise_k
 
     def _prepare(self, makes: _Makes, dt_s: float) -> MakeLaw:

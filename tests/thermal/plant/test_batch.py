@@ -1,6 +1,7 @@
 """Many loops stepped together: each is what it would be alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from thermal.plant.layout import PlantLayout
 from thermal.plant.liquid import LiquidPlant
 from thermal.plant.settings import ChipSettings, PlantSettings
 from thermal.plant.state import Commands
+
+Row = tuple[Any, ...]
 
 # Loops of 2, 3 and 1 sleds; sleds of 1, 4 and 2 chips in one hall.
 CHIPS_OF_SLED = np.array([4, 4, 1, 1, 1, 2])
@@ -51,9 +54,18 @@ def test_a_fault_in_one_loop_leaves_the_others_as_they_were() -> None:
     assert (np.delete(hurt.junction_c - sound.junction_c, others) > 5.0).all()
 
 
+def interpreted(law: Row, chips: Row, batch: Row, loops: Row) -> None:
+    kernel.step.py_func(
+        kernel.MakeLaw(*law),
+        kernel.PlantChips(*chips),
+        kernel.PlantSleds(*batch),
+        kernel.PlantLoops(*loops),
+    )
+
+
 def test_how_sleds_fall_into_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     # Interpreted, the kernel takes the block's size from its module at each call.
-    monkeypatch.setattr(sleds, "advance", kernel.advance.py_func)
+    monkeypatch.setattr(sleds, "advance", interpreted)
     whole = run(build(), seconds=2)
     monkeypatch.setattr(kernel, "_BLOCK_CHIPS", 4)
     cut = run(build(), seconds=2)
@@ -96,10 +108,10 @@ def test_loops_of_one_hall_share_its_weather() -> None:
 
 
 def test_compiled_the_kernel_does_what_it_says() -> None:
-    compiled, interpreted = build(), build()
+    compiled, plain = build(), build()
     run(compiled, seconds=5)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sleds, "advance", kernel.advance.py_func)
-        run(interpreted, seconds=5)
-    assert compiled.junction_c == pytest.approx(interpreted.junction_c, abs=1e-3)
-    assert compiled.return_c == pytest.approx(interpreted.return_c, abs=1e-3)
+        patched.setattr(sleds, "advance", interpreted)
+        run(plain, seconds=5)
+    assert compiled.junction_c == pytest.approx(plain.junction_c, abs=1e-3)
+    assert compiled.return_c == pytest.approx(plain.return_c, abs=1e-3)
