@@ -114,6 +114,8 @@ class LoopInputs:
     age_s: float = 0.0
     """Of the CDU's telemetry."""
     announced: tuple[HeatChange, ...] = ()
+    supply_late_s: float = 0.0
+    """How much later than the CDU's own sensor the supply temperature follows."""
 
 
 def read_loop(
@@ -216,6 +218,7 @@ def step(
         faults=_faults(settings, after, readings, swaps),
         age_s=readings.cdu_age_s,
         announced=readings.announced,
+        supply_late_s=settings.vote.transit_s if supply.late else 0.0,
     )
     return after, inputs
 

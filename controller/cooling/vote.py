@@ -23,6 +23,8 @@ class SupplyVote:
     """`value_c` is not the CDU's own sensor."""
     alone: bool = False
     """Only one of the three voices is left: enough to cool by, not to cool less by."""
+    late: bool = False
+    """`value_c` comes from the sleds' inlets alone, and is as late as they are."""
     words: str = ""
     """What is wrong; empty when all agree."""
     matched_c: float = math.nan
@@ -59,11 +61,17 @@ def supply(
     a voice that has failed. Two that agree beat the third; a sensor alone must fit the balance.
     """
     voices = (sensor_c, inlet_c, model_c)
-    state = replace(state, alone=sum(map(math.isfinite, voices)) <= 1)
+    state = replace(state, alone=sum(map(math.isfinite, voices)) <= 1, late=False)
     if math.isnan(sensor_c):
         stand_in_c = inlet_c + state.bias_k
         return replace(
-            state, value_c=stand_in_c, substituted=True, words="", matched_c=math.nan, jump_k=0.0
+            state,
+            value_c=stand_in_c,
+            substituted=True,
+            late=True,
+            words="",
+            matched_c=math.nan,
+            jump_k=0.0,
         )
     if math.isnan(inlet_c):
         alone = abs(sensor_c - model_c) > settings.model_k
@@ -141,4 +149,4 @@ def _judged(
     # leaps. A law tuned to the sensor would swing on inlets alone.
     lead_k = 0.0 if state.leapt else sensor_c - state.matched_c
     value_c = inlet_c + state.bias_k + lead_k
-    return replace(state, value_c=value_c, substituted=True, words=DISAGREES)
+    return replace(state, value_c=value_c, substituted=True, late=state.leapt, words=DISAGREES)

@@ -115,8 +115,9 @@ def _tracked(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> 
         facility_c=[facility_c] * seconds,
     )
     memory, _ = _run(settings, known, known.memory, course)
-    share = -math.expm1(-seconds / settings.model.supply_sensor_s)
+    share = -math.expm1(-seconds / _supply_lag_s(settings, inputs))
     sensed_c = known.sensed_c + share * (memory.supply_c - known.sensed_c)
+    share = -math.expm1(-seconds / settings.model.supply_sensor_s)
     sensed_return_c = known.sensed_return_c + share * (memory.return_c - known.sensed_return_c)
     gap_k = inputs.supply_c - sensed_c
     learnt = observer.looked(
@@ -139,6 +140,10 @@ def _tracked(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> 
         heat_ratio=min(max(heat_ratio, low), high),
         junction_off_k=_junction_off_k(settings, known, inputs),
     )
+
+
+def _supply_lag_s(settings: CoolingSettings, inputs: LoopInputs) -> float:
+    return settings.model.supply_sensor_s + inputs.supply_late_s
 
 
 def _facility_c(settings: CoolingSettings, known: Foresight, shown_c: float, seconds: int) -> float:
@@ -190,7 +195,7 @@ def _look(
         gap_k=gap_k,
         seconds=seconds,
         supply_share=dynamics.supply_share(settings.model, flow_lpm, cold_ratio),
-        sensor_share=-math.expm1(-1.0 / settings.model.supply_sensor_s),
+        sensor_share=-math.expm1(-1.0 / _supply_lag_s(settings, inputs)),
         settled_per_log_ua_k=(better - as_is) / 0.01,
     )
 

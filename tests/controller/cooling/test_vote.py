@@ -133,3 +133,13 @@ def test_a_meter_that_reads_gallons_is_outvoted_and_a_real_loss_is_not() -> None
         state = vote.flow(SETTINGS, state, 142.0, 150.0, 1.0)
     assert not state.outvoted
     assert not vote.flow(SETTINGS, FlowVote(), 100.0, math.nan, 60.0).outvoted
+
+
+def test_who_speaks_late_is_known_to() -> None:
+    well = Well()
+    assert not any(seen.late for seen in well.run([40.0] * 60))
+    voices = {"inlet_c": 40.0, "model_c": 40.0, "dt_s": 1.0}
+    silent = vote.supply(SETTINGS, well.state, sensor_c=math.nan, **voices)
+    assert silent.substituted
+    assert silent.late
+    assert not vote.supply(SETTINGS, silent, sensor_c=40.0, **voices).late
