@@ -25,12 +25,13 @@ Floats = npt.NDArray[np.float32]
 
 _BLOCK_CHIPS: Final = 1024
 """Chips that are worked on together: their scratch stays in the first-level cache."""
-_SCRATCH_ROWS: Final = 4
+_USUAL_CHIPS_PER_SLED: Final = 4
+_CHIP_ROWS: Final = 4
 _SLED_ROWS: Final = 3
 _ONE: Final = np.float32(1.0)
 _HALF: Final = np.float32(0.5)
 _TWO: Final = np.float32(2.0)
-_LPM_PER_L_PER_S: Final = np.float32(60.0)
+_S_PER_MIN: Final = np.float32(60.0)
 # Heat capacity rates below this leave an outlet where it was.
 _STILL_W_PER_K: Final = np.float32(1e-3)
 
@@ -80,7 +81,6 @@ class PlantChips(NamedTuple):
 class PlantSleds(NamedTuple):
     """[sleds] of one make."""
 
-    loop: IntArray
     flow_lpm: Floats
     inlet_c: Floats
     other_c: Floats
@@ -90,6 +90,14 @@ class PlantSleds(NamedTuple):
     other_share: Floats
     """Of its own flow, past CPU, NIC and switch."""
     other_power_w: FloatArray
+
+
+class PlantRuns(NamedTuple):
+    """[runs] adjacent sleds of one make on one loop."""
+
+    loop: IntArray
+    begin: IntArray
+    """[runs + 1] among the make's sleds; each run ends where the next begins."""
 
 
 class PlantLoops(NamedTuple):
@@ -103,48 +111,59 @@ class PlantLoops(NamedTuple):
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def step(law: MakeLaw, chips: PlantChips, sleds: PlantSleds, loops: PlantLoops) -> None:
+def step(
+    law: MakeLaw, chips: PlantChips, sleds: PlantSleds, runs: PlantRuns, loops: PlantLoops
+) -> None:
     """One step of adjacent sleds of one make."""
     per_sled = law.chips_per_sled
     block = max(1, _BLOCK_CHIPS // per_sled)
-    chip_rows = np.empty((_SCRATCH_ROWS, block * per_sled), np.float32)
+    chip_rows = np.empty((_CHIP_ROWS, block * per_sled), np.float32)
     sled_rows = np.empty((_SLED_ROWS, block), np.float32)
-    for first in range(0, len(sleds.loop), block):
-        end = min(first + block, len(sleds.loop))
-        low, high = first * per_sled, end * per_sled
-        part = PlantChips(
-            chips.junction_c[low:high],
-            chips.plate_c[low:high],
-            chips.coolant_c[low:high],
-            chips.hbm_c[low:high],
-            chips.share[low:high],
-            chips.coupling[low:high],
-            chips.plate_k_per_w[low:high],
-            chips.power_w[low:high],
-        )
-        _supply(law, sleds, loops, (first, end), sled_rows)
-        _exchange(law, part, sleds.inlet_c[first:end], sled_rows[0], chip_rows)
-        _advance_chips(law, part, chip_rows)
-        _outlets(law, sleds, loops, (first, end), (sled_rows, chip_rows[3]))
+    for run in range(len(runs.loop)):
+        loop, run_end = runs.loop[run], runs.begin[run + 1]
+        for first in range(runs.begin[run], run_end, block):
+            end = min(first + block, run_end)
+            low, high = first * per_sled, end * per_sled
+            own_sleds = PlantSleds(
+                sleds.flow_lpm[first:end],
+                sleds.inlet_c[first:end],
+                sleds.other_c[first:end],
+                sleds.outlet_c[first:end],
+                sleds.share[first:end],
+                sleds.other_share[first:end],
+                sleds.other_power_w[first:end],
+            )
+            own_chips = PlantChips(
+                chips.junction_c[low:high],
+                chips.plate_c[low:high],
+                chips.coolant_c[low:high],
+                chips.hbm_c[low:high],
+                chips.share[low:high],
+                chips.coupling[low:high],
+                chips.plate_k_per_w[low:high],
+                chips.power_w[low:high],
+            )
+            _supply(law, own_sleds, loops, loop, sled_rows[0])
+            _exchange(law, own_chips, own_sleds.inlet_c, sled_rows[0], chip_rows)
+            _advance_chips(law, own_chips, chip_rows)
+            _outlets(law, own_sleds, loops, loop, (sled_rows, chip_rows[3]))
 
 
 @numba.njit(nogil=True, error_model="numpy")
 def _supply(
-    law: MakeLaw, sleds: PlantSleds, loops: PlantLoops, block: tuple[int, int], rows: Floats
+    law: MakeLaw, sleds: PlantSleds, loops: PlantLoops, loop: int, rates_w_per_k: Floats
 ) -> None:
-    """Flow and inlet of each sled of a block; leaves its rate in W/K and what arrives in `rows`."""
-    first, end = block
-    for local in range(end - first):
-        sled = first + local
-        loop = sleds.loop[sled]
-        arriving = np.float32(loops.arriving_c[loop])
-        flow = np.float32(loops.flow_lpm[loop]) * sleds.share[sled]
-        # The hose as one well mixed volume, implicit like the chips.
-        renewed = flow * (law.step_s / (_LPM_PER_L_PER_S * law.hose_l))
+    """Flow, inlet and heat capacity rate of each sled of a block."""
+    arriving, loop_lpm = np.float32(loops.arriving_c[loop]), np.float32(loops.flow_lpm[loop])
+    w_per_k_per_lpm = np.float32(loops.w_per_k_per_lpm[loop])
+    # The hose as one well mixed volume, implicit like the chips.
+    per_lpm = law.step_s / (_S_PER_MIN * law.hose_l)
+    for sled in range(len(sleds.share)):
+        flow = loop_lpm * sleds.share[sled]
+        renewed = flow * per_lpm
         sleds.flow_lpm[sled] = flow
         sleds.inlet_c[sled] = (sleds.inlet_c[sled] + renewed * arriving) / (_ONE + renewed)
-        rows[0, local] = np.float32(loops.w_per_k_per_lpm[loop]) * flow
-        rows[1, local] = arriving
+        rates_w_per_k[sled] = w_per_k_per_lpm * flow
 
 
 @numba.njit(nogil=True, error_model="numpy")
@@ -158,11 +177,10 @@ def _exchange(
     """
     per_sled = law.chips_per_sled
     rates, couplings, inlets = rows[0], rows[1], rows[2]
-    for sled in range(len(inlet_c)):
-        rate, inlet = rate_w_per_k[sled], inlet_c[sled]
-        for chip in range(sled * per_sled, (sled + 1) * per_sled):
-            rates[chip] = rate
-            inlets[chip] = inlet
+    if per_sled == _USUAL_CHIPS_PER_SLED:
+        _spread(rate_w_per_k, inlet_c, rates, inlets, _USUAL_CHIPS_PER_SLED)
+    else:
+        _spread(rate_w_per_k, inlet_c, rates, inlets, per_sled)
     least = law.usual_w_per_k
     for chip in range(len(chips.share)):
         own = rates[chip] * chips.share[chip]
@@ -171,6 +189,17 @@ def _exchange(
         couplings[chip] = chips.coupling[chip]
     if least < law.usual_w_per_k:
         _slow_exchange(law, chips, rates, couplings)
+
+
+@numba.njit(nogil=True, error_model="numpy", inline="always")
+def _spread(
+    rate_w_per_k: Floats, inlet_c: Floats, rates: Floats, inlets: Floats, per_sled: int
+) -> None:
+    """Each chip gets its sled's; inlined, so that a count known beforehand makes vectors."""
+    for sled in range(len(inlet_c)):
+        for chip in range(per_sled):
+            rates[sled * per_sled + chip] = rate_w_per_k[sled]
+            inlets[sled * per_sled + chip] = inlet_c[sled]
 
 
 @numba.njit(nogil=True, error_model="numpy")
@@ -212,45 +241,55 @@ def _advance_chips(law: MakeLaw, chips: PlantChips, rows: Floats) -> None:
 
 @numba.njit(nogil=True, error_model="numpy")
 def _outlets(
-    law: MakeLaw,
-    sleds: PlantSleds,
-    loops: PlantLoops,
-    block: tuple[int, int],
-    rows: tuple[Floats, Floats],
+    law: MakeLaw, sleds: PlantSleds, loops: PlantLoops, loop: int, rows: tuple[Floats, Floats]
 ) -> None:
     """CPU, NIC and switch of a block, what leaves each sled, and what the loop mixes of it."""
     sled_rows, chip_heats = rows
-    first, end = block
-    rates, arriving, heats = sled_rows[0], sled_rows[1], sled_rows[2]
-    per_sled, count = law.chips_per_sled, end - first
-    heats[:count] = 0.0
-    for chip in range(per_sled):
-        for sled in range(count):
-            heats[sled] += chip_heats[sled * per_sled + chip]
-    inlets, others = sleds.inlet_c[first:end], sleds.other_c[first:end]
-    outlets, other_shares = sleds.outlet_c[first:end], sleds.other_share[first:end]
-    powers_w, shares = sleds.other_power_w[first:end], sleds.share[first:end]
-    for sled in range(count):
-        rate, inlet = rates[sled], inlets[sled]
-        own = rate * other_shares[sled]
-        power = np.float32(powers_w[sled])
-        warmer = (others[sled] - inlet) * law.other_w_per_k + power
+    rates, heats, mixing = sled_rows[0], sled_rows[1], sled_rows[2]
+    if law.chips_per_sled == _USUAL_CHIPS_PER_SLED:
+        _gather(chip_heats, heats, len(sleds.share), _USUAL_CHIPS_PER_SLED)
+    else:
+        _gather(chip_heats, heats, len(sleds.share), law.chips_per_sled)
+    arriving = np.float32(loops.arriving_c[loop])
+    for sled in range(len(sleds.share)):
+        rate, inlet = rates[sled], sleds.inlet_c[sled]
+        own = rate * sleds.other_share[sled]
+        power = np.float32(sleds.other_power_w[sled])
+        warmer = (sleds.other_c[sled] - inlet) * law.other_w_per_k + power
         warmer /= own + law.other_w_per_k
-        others[sled] = inlet + warmer
+        sleds.other_c[sled] = inlet + warmer
         heat = heats[sled] * law.coolant_w_per_k + warmer * own
         moving = inlet + heat / max(rate, _STILL_W_PER_K)
-        outlet = moving if rate >= _STILL_W_PER_K else outlets[sled]
-        outlets[sled] = outlet
-        heats[sled] = (outlet - arriving[sled]) * shares[sled]
+        outlet = moving if rate >= _STILL_W_PER_K else sleds.outlet_c[sled]
+        sleds.outlet_c[sled] = outlet
+        mixing[sled] = (outlet - arriving) * sleds.share[sled]
+    rise_k = 0.0
+    for sled in range(len(sleds.share)):
+        rise_k += mixing[sled]
+    loops.rise_k[loop] += rise_k
+
+
+@numba.njit(nogil=True, error_model="numpy", inline="always")
+def _gather(chip_heats: Floats, heats: Floats, count: int, per_sled: int) -> None:
+    """Each sled gets the sum of its chips'; inlined as `_spread` is."""
     for sled in range(count):
-        loops.rise_k[sleds.loop[first + sled]] += heats[sled]
+        heat = np.float32(0.0)
+        for chip in range(per_sled):
+            heat += chip_heats[sled * per_sled + chip]
+        heats[sled] = heat
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def advance(
-    law: tuple[Any, ...], chips: tuple[Any, ...], sleds: tuple[Any, ...], loops: tuple[Any, ...]
+    law: tuple[Any, ...],
+    chips: tuple[Any, ...],
+    sleds: tuple[Any, ...],
+    runs: tuple[Any, ...],
+    loops: tuple[Any, ...],
 ) -> None:
     """`step`, kept compiled beside this file. What is kept is found by the types of arguments:
     were they classes of ours, one by another name would make what is kept unreadable.
     """
-    step(MakeLaw(*law), PlantChips(*chips), PlantSleds(*sleds), PlantLoops(*loops))
+    step(
+        MakeLaw(*law), PlantChips(*chips), PlantSleds(*sleds), PlantRuns(*runs), PlantLoops(*loops)
+    )

@@ -11,7 +11,7 @@ import numpy as np
 from thermal.arrays import FloatArray, IntArray
 from thermal.cold_plate import ColdPlateSettings
 from thermal.coolant import w_per_k_per_lpm
-from thermal.plant.kernel import MakeLaw, PlantChips, PlantLoops, PlantSleds, advance
+from thermal.plant.kernel import MakeLaw, PlantChips, PlantLoops, PlantRuns, PlantSleds, advance
 from thermal.plant.layout import PlantLayout
 from thermal.plant.settings import ChipSettings, PlantSettings, SledSettings
 from thermal.plant.state import PlantState
@@ -26,6 +26,7 @@ class _Makes:
 
     sleds: slice
     chips: slice
+    runs: PlantRuns
     chips_per_sled: int
     chip: ChipSettings
     plate: ColdPlateSettings
@@ -60,7 +61,6 @@ class SledBatch:
         self._plate_k_per_w = np.zeros(layout.chips, np.float32)
         self._coupling = np.zeros(layout.chips, np.float32)
         """H / So, plate to coolant behind the plate's store: above the knee of the plate."""
-        self._loop_of_sled = layout.loop_of_sled
         self._loops = layout.loops
 
     def set_resistance(self, rows: IntArray, resistance_ratio: FloatArray) -> None:
@@ -96,7 +96,7 @@ class SledBatch:
                 law = self._laws[number] = self._prepare(makes, dt_s)
             chips = self._chip_columns(makes.chips, state, shares, powers_w[0])
             sleds = self._sled_columns(makes.sleds, state, shares, powers_w[1])
-            advance(tuple(law), tuple(chips), tuple(sleds), tuple(loops))
+            advance(tuple(law), tuple(chips), tuple(sleds), tuple(makes.runs), tuple(loops))
         return loops.rise_k
 
     def _prepare(self, makes: _Makes, dt_s: float) -> MakeLaw:
@@ -125,7 +125,6 @@ class SledBatch:
         self, sleds: slice, state: PlantState, shares: Shares, other_w: FloatArray
     ) -> PlantSleds:
         return PlantSleds(
-            loop=self._loop_of_sled[sleds],
             flow_lpm=state.sled_flow_lpm[sleds],
             inlet_c=state.sled_inlet_c[sleds],
             other_c=state.other_c[sleds],
@@ -190,7 +189,10 @@ def _between(
     chip, plate, sled = makes[int(layout.loop_of_sled[sleds.start])]
     first_chip = int(layout.first_chip[sleds.start])
     per_sled = int(layout.chips_of_sled[sleds.start])
+    loops = layout.loop_of_sled[sleds]
+    begin = np.concatenate(([0], np.flatnonzero(np.diff(loops)) + 1, [len(loops)]))
     return _Makes(
+        runs=PlantRuns(loop=loops[begin[:-1]], begin=begin),
         sleds=sleds,
         chips=slice(first_chip, first_chip + per_sled * (sleds.stop - sleds.start)),
         chips_per_sled=per_sled,

@@ -54,11 +54,12 @@ def test_a_fault_in_one_loop_leaves_the_others_as_they_were() -> None:
     assert (np.delete(hurt.junction_c - sound.junction_c, others) > 5.0).all()
 
 
-def interpreted(law: Row, chips: Row, batch: Row, loops: Row) -> None:
+def interpreted(law: Row, chips: Row, batch: Row, runs: Row, loops: Row) -> None:
     kernel.step.py_func(
         kernel.MakeLaw(*law),
         kernel.PlantChips(*chips),
         kernel.PlantSleds(*batch),
+        kernel.PlantRuns(*runs),
         kernel.PlantLoops(*loops),
     )
 
