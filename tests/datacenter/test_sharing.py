@@ -82,6 +82,11 @@ class Hall:
             (self.accepted if good else self.refused).append(command)
             if good:
                 self.terms[command.target] = command.term
+                if isinstance(command.action, SetCooling):
+                    self.voice.readings[command.target] = {
+                        "valve_ratio": command.action.valve_ratio,
+                        "pump_speed_ratio": command.action.pump_ratio,
+                    }
             outcome = Outcome.APPLIED if good else Outcome.REFUSED_TERM
             ack = Ack(
                 command_id=command.id,
