@@ -6,8 +6,12 @@ Drives, wear and power, for all loops at once, are in `thermal.plant.pumps`.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from thermal.manifold import SystemCurve
+
+_STEPS: Final = 20
+_HALVINGS: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,21 +67,22 @@ def operating_point(
     """Flow (l/min) and head (kPa) where equal pumps in parallel meet the system.
 
     Newton in the head, held inside a shrinking bracket, because the slope of a pump is infinite
-    at its shut-off head.
+    at its shut-off head: where a step along it is next to none, and in the end, that is halved.
     """
     low, high = 0.0, curve.shutoff_kpa * max(speed_ratios) ** 2
     if high <= 1e-9 or math.isinf(system.coefficient):
         return 0.0, high
     head = 0.5 * high
-    for _ in range(60):
+    for turn in range(_STEPS + _HALVINGS):
         excess, slope = _excess_lpm(curve, speed_ratios, system, head)
         low, high = (head, high) if excess > 0.0 else (low, head)
         step = head - excess / slope
-        new_head = step if low < step < high else 0.5 * (low + high)
-        if abs(new_head - head) < 1e-11 * new_head:
+        short = abs(step - head) < 1e-11 * head
+        if short and abs(excess) < 1e-7 * system.flow_lpm(head):
             break
-        head = new_head
-    return system.flow_lpm(new_head), new_head
+        along = turn < _STEPS and low < step < high and not short
+        head = step if along else 0.5 * (low + high)
+    return system.flow_lpm(head), head
 
 
 def _excess_lpm(

@@ -10,6 +10,7 @@ from thermal.plant.parameters import column
 from thermal.plant.settings import PlantSettings
 
 _TOLERANCE = 1e-9
+_FLOW_TOLERANCE = 1e-6
 _MOST_STEPS = 60
 # Heads and coefficients beyond these count as none and as shut.
 _NO_HEAD_KPA = 1e-9
@@ -109,8 +110,11 @@ class Pumps:
             low, high = np.where(flows, head, low), np.where(flows, high, head)
             step = head - excess / slope
             step = np.where(still, head, step)
-            settled = np.abs(step - head) <= _TOLERANCE * head
-            inside = settled | ((step > low) & (step < high))
+            # Where a pump just begins to flow the slope is so steep that a step is next to none,
+            # wherever the balance is: there the bracket is halved.
+            short = np.abs(step - head) <= _TOLERANCE * head
+            settled = still | (short & (np.abs(excess) <= _FLOW_TOLERANCE * given.sum(axis=1)))
+            inside = settled | ((step > low) & (step < high) & ~short)
             head = np.where(inside, step, 0.5 * (low + high))
             if settled.all():
                 break

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from thermal import pump
@@ -29,6 +29,7 @@ ratio = st.just(0.0) | st.floats(0.05, 1.0)
 
 
 @given(st.lists(ratio, min_size=6, max_size=6), st.floats(0.2, 5.0))
+@example([0.0, 0.0, 0.0, 0.0, 0.1875, 0.078125], 0.25)  # where a step once was next to none
 def test_all_loops_at_once_meet_where_each_would_alone(speeds: list[float], scale: float) -> None:
     speed, curves = np.array(speeds).reshape(3, 2), system(scale)
     flow, head = PUMPS.balance(speed, NEW, curves, np.zeros(3))
