@@ -14,6 +14,7 @@ from fleet.topics import SCHEMAS, TOPICS, Topic
 
 _FIRST_WAIT_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 5.0
+_QUIET_S: Final = 1.0
 _TOPICS: Final = {topic.name: topic for topic in TOPICS}
 
 
@@ -47,7 +48,8 @@ class Publisher:
 
     With a `catch_up_ratio` there are two lanes: what is new goes first, and of the backlog (what
     was there before the bus was) at most so many messages for each new one, so that a site that
-    comes back does not starve the control of the others. Without, all goes in order.
+    comes back does not starve the control of the others; a site that has had nothing new to say
+    for a second sends a window of it. Without, all goes in order.
 
     `settled` is called, on any thread, when the fate of something that was sent is known.
     """
@@ -79,6 +81,7 @@ class Publisher:
         """Up to here messages are backlog, or were sent as new ones."""
         self._allowed = float(window)
         """Messages of the backlog that may go now."""
+        self._allowed_at_s = clock.monotonic_s()
         self._wait_s = 0.0
         self._again_s = 0.0
         self.counts: Counter[str] = Counter()
@@ -148,9 +151,14 @@ class Publisher:
         if self._catch_up_ratio is None:
             return self._fly(self._spool.lend(free))
         new = self._spool.lend(free, after=self._live)
+        now_s = self._clock.monotonic_s()
         if new:
             self._live = new[-1].index
             self._allowed = min(self._allowed, self._window) + self._catch_up_ratio * len(new)
+            self._allowed_at_s = now_s
+        elif free > 0 and now_s - self._allowed_at_s >= _QUIET_S:
+            self._allowed = max(self._allowed, self._window)
+            self._allowed_at_s = now_s
         # A quarter of the window is never the backlog's, so that what is new finds its place.
         room = min(free - self._window // 4, free - len(new), int(self._allowed))
         late = self._spool.lend(room, until=self._live) if room > 0 else []

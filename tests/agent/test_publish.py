@@ -86,3 +86,36 @@ def test_whoever_pumps_is_told_when_the_fate_of_a_message_is_known(tmp_path: Pat
     assert not told.is_set()
     bus.land()
     assert told.is_set()
+
+
+def test_a_backlog_goes_on_at_a_capped_rate_when_nothing_new_comes(tmp_path: Path) -> None:
+    bus, clock = SlowBus(), ManualClock()
+    spool = spooled(tmp_path, 12, clock)
+    publisher = Publisher(bus, spool, clock, window=4, catch_up_ratio=1.0)
+    arrived = []
+    for _ in range(4):
+        for _ in range(8):
+            publisher.pump()
+            bus.land()
+        publisher.pump()
+        arrived.append(len(bus.written))
+        clock.advance(1.0)
+    assert arrived == [4, 8, 12, 12]
+    assert publisher.idle
+
+
+def test_what_was_lost_goes_again_though_nothing_new_comes(tmp_path: Path) -> None:
+    bus, clock = SlowBus(), ManualClock()
+    spool = spooled(tmp_path, 0, clock)
+    publisher = Publisher(bus, spool, clock, window=4, catch_up_ratio=1.0)
+    for number in range(12):
+        spool.append(parcel(TELEMETRY, "h1/loop01", b"%d" % number))
+    publisher.pump()
+    bus.land(lost=frozenset(range(4)))
+    for _ in range(40):
+        publisher.pump()
+        bus.land()
+        clock.advance(0.5)
+    publisher.pump()
+    assert sorted(map(int, bus.written)) == list(range(12))
+    assert publisher.idle
