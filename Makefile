@@ -1,12 +1,13 @@
 # Everything starts here, with nothing preinstalled but make and Python 3.11 to 3.14.
 #   make run [ARGS="--port 8080"]    set up, build the dashboard, start a data center
-#   make test [PYTEST_ARGS="-x"]     every check there is
+#   make test [PYTEST_ARGS="-x"]     every check there is, by two processes; JOBS=0 takes one
 # Another Python: make run PYTHON=python3.12
 
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
 PYTEST_ARGS ?=
+JOBS ?= 2
 SUITE ?= emulator
 
 BIN := .venv/bin
@@ -21,7 +22,7 @@ run: dashboard
 
 # pytest comes last: its closing line is the verdict.
 test: check lint type
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 setup: $(DEV_STAMP)
 
