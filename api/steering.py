@@ -16,7 +16,7 @@ from controller.views import control_of
 from fleet.errors import ConfigurationError
 
 EFFECT_S: Final = 180.0
-_COARSE: Final = WhatIfSettings(step_s=2.0)
+_COARSE: Final = WhatIfSettings(step_s=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 from thermal.coolant import WATER_W_PER_K_PER_LPM, w_per_k_per_lpm
 from thermal.heat_exchanger import FILM_EXPONENT, effectiveness
+from thermal.model.loop import flow_for_pump_lpm
 from thermal.model.settings import LoopModelSettings
 from thermal.valve import SEAT_RATIO
 
 _PG25_W_PER_K_PER_LPM = float(w_per_k_per_lpm(40.0))
 LEAST_LPM = 1.0
+_MOST_RISE_K = 200.0
+"""Across the sleds: where nothing flows, plates hold the heat."""
 
 Parcels = tuple[tuple[float, float], ...]
 """Litres and temperature of what is in a pipe, oldest first."""
@@ -57,6 +60,40 @@ class LoopCourse:
     facility_c: Sequence[float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drives:
+    """Where valve and pumps stand, and the flow that the pumps make."""
+
+    valve_ratio: float
+    pump_ratio: float
+    """Of each pump that runs."""
+    flow_lpm: float
+
+
+def driven(
+    settings: LoopModelSettings,
+    drives: Drives,
+    *,
+    valve_ratio: float,
+    pump_ratio: float,
+    pumps: int,
+    flow_ratio: float = 1.0,
+) -> Drives:
+    """A second later, told to go to these positions. `pumps` of them run, `flow_ratio` is their
+    flow over the data sheet's. A pump that stops coasts, and so does a flow that falls.
+    """
+    pump = _towards(drives.pump_ratio, pump_ratio, 1.0 / settings.drive.ramp_s)
+    goal_lpm = 0.0
+    if pumps > 0 and pump > 0.0:
+        goal_lpm = flow_ratio * flow_for_pump_lpm((min(pump, 1.0),) * pumps, settings)
+    left = math.exp(-1.0 / settings.drive.coast_s)
+    return Drives(
+        valve_ratio=_towards(drives.valve_ratio, valve_ratio, 1.0 / settings.valve.stroke_s),
+        pump_ratio=pump,
+        flow_lpm=goal_lpm + (drives.flow_lpm - goal_lpm) * left,
+    )
+
+
 def at_rest(
     settings: LoopModelSettings, *, supply_c: float, heat_w: float, flow_lpm: float
 ) -> LoopMemory:
@@ -94,7 +131,7 @@ def foresee(
         rate = _PG25_W_PER_K_PER_LPM * flow
         heat_w += heat_share * (wanted_w - heat_w)
         inlet_c = _pushed(supply_pipe, flow / 60.0, supply_c)
-        return_c = _pushed(return_pipe, flow / 60.0, inlet_c + heat_w / rate)
+        return_c = _pushed(return_pipe, flow / 60.0, inlet_c + min(heat_w / rate, _MOST_RISE_K))
         cold_ratio = valve_flow_ratio(settings, valve)
         settled_c = exchanger_out_c(
             settings, return_c, facility_c, flow, cold_ratio, ua_ratio=ua_ratio
@@ -172,6 +209,10 @@ def _pushed(pipe: deque[tuple[float, float]], pushed_l: float, inlet_c: float) -
         if left <= 1e-9 or not pipe:
             break
     return heat / (pushed_l - left) if pushed_l > left else inlet_c
+
+
+def _towards(now_ratio: float, wanted_ratio: float, reach_ratio: float) -> float:
+    return now_ratio + min(max(wanted_ratio - now_ratio, -reach_ratio), reach_ratio)
 
 
 def carried_w(flow_lpm: float, rise_k: float) -> float:

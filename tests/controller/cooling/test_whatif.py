@@ -7,13 +7,17 @@ from functools import cache
 import pytest
 
 from controller.cooling.control import ManualOrder
-from controller.cooling.estimate import LoopReadings
+from controller.cooling.estimate import HeatChange, LoopReadings
+from controller.cooling.laws.law import Foresight
 from controller.cooling.loop import LoopControl
-from controller.cooling.settings import CoolingSettings
+from controller.cooling.settings import CoolingSettings, LawName
 from controller.cooling.whatif import Forecast, Supposition, suppose
 from fleet.clock import NS_PER_S
 from fleet.errors import ConfigurationError
 from tests.controller.cooling.test_invariants import Nature, Second, Story
+from thermal.model import dynamics
+from thermal.model.identity import Identified
+from thermal.model.observer import ExchangerDoubt
 
 SETTINGS = CoolingSettings()
 
@@ -101,6 +105,52 @@ def test_a_cooler_set_point_cools_and_moves_two_kelvin_a_minute() -> None:
     assert cooler.points[-1].supply_c < usual.points[-1].supply_c - 2.0
     assert cooler.points[-1].junction_c < usual.points[-1].junction_c
     assert "°C" in cooler.words()
+
+
+def test_what_was_identified_narrows_the_band() -> None:
+    control, readings = steered()
+    known = Identified(plate_ratio=1.0, plate_sigma=0.01)
+    supposed = Supposition(load_ratio=1.5)
+
+    def band_k(one: LoopReadings) -> float:
+        told = suppose(control, one, supposed, SETTINGS, horizon_s=60.0)
+        return told.points[-1].junction_high_c - told.points[-1].junction_low_c
+
+    assert 0.0 < band_k(replace(readings, identified=known)) < 0.7 * band_k(readings)
+    unsure = replace(known, plate_sigma=0.5)
+    assert band_k(replace(readings, identified=unsure)) == band_k(readings)
+
+
+def test_the_predictive_law_s_own_model_goes_on_with_what_it_has_learnt() -> None:
+    control, readings = steered()
+    held = ManualOrder(valve_ratio=0.55, pump_ratio=0.75, actor="ana")
+    memory = dynamics.at_rest(
+        SETTINGS.model,
+        supply_c=40.0,
+        heat_w=readings.sled_power_w * SETTINGS.estimate.liquid_share,
+        flow_lpm=readings.cdu["secondary_flow_lpm"],
+    )
+
+    def supply_c(offset_k: float) -> float:
+        foresight = Foresight(memory=memory, sensed_c=40.0, doubt=ExchangerDoubt(offset_k=offset_k))
+        tracked = replace(
+            control, law_name=LawName.MPC, law=replace(control.law, foresight=foresight)
+        )
+        told = suppose(tracked, readings, Supposition(order=held), SETTINGS, horizon_s=120.0)
+        assert told.points[0].supply_c == 40.0
+        return told.points[-1].supply_c
+
+    assert supply_c(1.0) > supply_c(0.0) + 0.9
+
+
+def test_what_placement_has_announced_comes_when_it_was_announced_for() -> None:
+    control, readings = steered()
+    coming = replace(readings, announced=(HeatChange(in_s=20.0, heat_w=60e3),))
+    usual, told = (
+        suppose(control, one, Supposition(), SETTINGS, horizon_s=60.0) for one in (readings, coming)
+    )
+    assert told.points[19].junction_c == pytest.approx(usual.points[19].junction_c, abs=0.1)
+    assert told.points[-1].junction_c > usual.points[-1].junction_c + 3.0
 
 
 def test_the_plant_and_the_loop_are_not_touched() -> None:
