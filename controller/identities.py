@@ -1,6 +1,6 @@
 """What each loop turned out to be, learnt from telemetry beside its control."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,16 +25,18 @@ class _Known:
     at_unix_ns: int
     summed_unix_ns: int = 0
     identified: Identified = field(default_factory=Identified)
+    inherited: bool = False
+    """Whether it is known what the controller before had learnt."""
 
 
 class Identities:
-    """By loop; what is learnt is lost with the process, and with a loop that is handed over. One
-    thread uses it.
+    """By loop. Learning begins at once; what the controller before had learnt takes the place of
+    the first seconds' when it is found. One thread uses it.
     """
 
     def __init__(self, settings: Mapping[str, CoolingSettings]) -> None:
         """`settings` of the coolant loops, by id."""
-        self._settings = settings
+        self.settings = settings
         self._known: dict[str, _Known] = {}
 
     def learn(self, snapshot: FleetSnapshot, loops: Iterable[str]) -> dict[str, Identified]:
@@ -46,13 +48,31 @@ class Identities:
         }
         return {loop_id: one.identified for loop_id, one in self._known.items()}
 
-    def identity(self, loop_id: str) -> LoopIdentity | None:
-        """Everything that is known of a loop."""
+    def known(self) -> Iterator[tuple[str, LoopIdentity, Identified]]:
+        """By loop; a summary stays the same object until it is renewed."""
+        for loop_id, one in self._known.items():
+            yield loop_id, one.identity, one.identified
+
+    def orphans(self) -> list[str]:
+        """Loops of which it is not known yet what the controller before had learnt."""
+        return [loop_id for loop_id, one in self._known.items() if not one.inherited]
+
+    def inherit(self, loop_id: str, before: LoopIdentity | None) -> None:
+        """Go on from what was learnt `before`; None: nothing was."""
         known = self._known.get(loop_id)
-        return None if known is None else known.identity
+        if known is None or known.inherited:
+            return
+        known.inherited = True
+        if before is not None:
+            known.identity, known.summed_unix_ns = before, 0
+
+    def learnt(self, loop_id: str) -> LoopIdentity | None:
+        """What is worth keeping of a loop; None before it is known what was learnt before."""
+        known = self._known.get(loop_id)
+        return known.identity if known is not None and known.inherited else None
 
     def _learnt(self, known: _Known | None, loop_id: str, snapshot: FleetSnapshot) -> _Known:
-        settings = self._settings[loop_id]
+        settings = self.settings[loop_id]
         row = snapshot.fleet_map.loop(loop_id)
         chips = snapshot.fleet_map.chips_in_loop(row)
         if known is None:

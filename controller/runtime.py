@@ -18,6 +18,7 @@ from controller.cooling.loop import LoopControl
 from controller.decide import Desired, Steering, judge, steer
 from controller.decisions import DecisionLog
 from controller.effects import Effects, share_ack
+from controller.identity_keeper import IdentityKeeper
 from controller.ingest.consume import Consumer
 from controller.ingest.lag import Ends
 from controller.ingest.told import ToldByAgents
@@ -32,6 +33,7 @@ from controller.state.snapshot import FleetSnapshot
 from controller.store import Store
 from controller.store.leadership import PLACEMENT, Leadership
 from controller.views import IngestView, LoopView, air_row_view, encode_view, loop_view, with_others
+from controller.wear import WearDetector
 from fleet.bus import Bus
 from fleet.clock import Clock
 from fleet.errors import BusError, StoreError
@@ -112,14 +114,11 @@ class ControllerRuntime:
         self.chores = Chores(
             self._bulk, clock, options.chores, leads=lambda: self._leadership.held(PLACEMENT)
         )
-        self._detectors = build_detectors(fleet_map)
+        self._keeper = IdentityKeeper(self._shards.identities, fleet_map, self._bulk, clock)
+        self._detectors = (*build_detectors(fleet_map), WearDetector(self._shards.identities))
         self._answers: list[ShareAck] = []
         self._orders: Mapping[str, ManualOrder] = {}
-        self._decisions: DecisionLog | None = None
-        if options.decisions_dir is not None:
-            self._decisions = DecisionLog(
-                options.decisions_dir, keep_files=options.decisions_keep_hours
-            )
+        self._decisions = _decision_log(options)
         self._terms: Mapping[str, int] = {}
         """Of the leases that held when the last cycle began."""
         self._placing: int | None = None
@@ -164,6 +163,7 @@ class ControllerRuntime:
         self._lease_store = self._store.beside(self._options.lease.patience_s)
         self._leadership.start(self._lease_store)
         self._writer = HistoryWriter(self.ingest, self._bulk)
+        self._keeper.start()
         self.deliverer.start()
         self.chores.start()
         self.ends.start()
@@ -210,6 +210,7 @@ class ControllerRuntime:
             self.ingest.save(self._leadership.check, everything=True)
         else:
             self._writer.finish(self._leadership.guard(), timeout_s)
+        self._keeper.finish(self._leadership.guard(), timeout_s)
 
     def readiness(self) -> Readiness:
         at_s = self._cycle_at_s
@@ -453,6 +454,7 @@ class ControllerRuntime:
             self.counts["history_windows"] += written.windows
             self.counts["history_samples"] += written.samples
             self.counts["history_bytes"] += written.bytes
+            self._keeper.turn(self._leadership.guard())
             if self._placing is not None and self._leadership.answers:
                 saved = self.told.save(self._leadership.check)
                 self.counts["losses_declared"] += saved.declared
@@ -474,3 +476,9 @@ class ControllerRuntime:
     def _cycle_done(self, kind: str) -> None:
         self.counts[kind] += 1
         self._cycle_at_s = self._clock.monotonic_s()
+
+
+def _decision_log(options: ControllerOptions) -> DecisionLog | None:
+    if options.decisions_dir is None:
+        return None
+    return DecisionLog(options.decisions_dir, keep_files=options.decisions_keep_hours)

@@ -21,6 +21,7 @@ from controller.store.incidents import Incidents
 from controller.store.interlocks import Interlocks
 from controller.store.jobs import Jobs
 from controller.store.leases import Leases
+from controller.store.loop_identities import LoopIdentities
 from controller.store.loop_orders import LoopOrders
 from controller.store.marks import Marks
 from controller.store.migrate import migrate
@@ -99,6 +100,10 @@ class Transaction:
     @cached_property
     def loop_orders(self) -> LoopOrders:
         return LoopOrders(self._connection)
+
+    @cached_property
+    def loop_identities(self) -> LoopIdentities:
+        return LoopIdentities(self._connection)
 
     @cached_property
     def guards(self) -> Guards:

@@ -254,6 +254,15 @@ LOOP_ORDERS: Final = Table(
     Column("document", LargeBinary(), nullable=False),
 )
 
+# What each loop turned out to be, as its controller last kept it.
+LOOP_IDENTITIES: Final = Table(
+    "loop_identities",
+    METADATA,
+    Column("loop_id", _ID, primary_key=True),
+    Column("at_unix_ns", _BIG, nullable=False),
+    Column("document", LargeBinary(), nullable=False),
+)
+
 GUARD_RESETS: Final = Table(
     "guard_resets",
     METADATA,

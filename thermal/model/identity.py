@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from thermal.arrays import BoolArray, FloatArray
 from thermal.model import leakage, loop_fit, plates
 from thermal.model.leakage import LeakageFit, LeakageFitSettings
 from thermal.model.loop_fit import LoopFit, LoopFitSettings, LoopSight
@@ -25,6 +26,8 @@ class IdentitySettings:
     """Of R gained, beyond one sigma: a plate's own +20 % is +11 % of R, told well before +10 %."""
     fouled_ratio: float = 0.08
     """Of UA lost since it was first found: a tenth, less what four sensors and forgetting hide."""
+    mended_share: float = 0.5
+    """Estimate: wear is over where less than this share of those ratios is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,6 +46,13 @@ class LoopIdentity:
             loop=LoopFit.unknown(),
             leakage=LeakageFit.unknown(settings.leakage),
         )
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of exchanger, pipes or plates was learnt."""
+        loop, plates = self.loop, self.plates
+        figures = (loop.ua.covariance, loop.resistance.covariance)
+        return any(one is not None for one in figures) or bool(plates.lessons_count.any())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +84,9 @@ class Identified:
     """Of rated power, at the present junctions; NaN while only the data sheet speaks."""
     leakage_sigma: float = math.inf
 
-    def fouled(self, settings: IdentitySettings) -> bool:
-        """Whether the exchanger has lost what makes it an alarm."""
-        return self.ua_drift_ratio <= -settings.fouled_ratio
+    def fouled(self, settings: IdentitySettings, *, already: bool = False) -> bool:
+        """Whether the exchanger has lost what makes it an alarm, or has not got it back since."""
+        return self.ua_drift_ratio <= -settings.fouled_ratio * _share(settings, already=already)
 
 
 def learn(
@@ -136,6 +146,25 @@ def summary(
     )
 
 
+def worn_plates(settings: IdentitySettings, fit: PlateFit, already: BoolArray) -> BoolArray:
+    """[chips] whose resistance has grown by what makes it an alarm; those that are `already` said
+    to be worn stay so until they are mended.
+    """
+    least = np.where(already, settings.worn_plate_ratio * settings.mended_share, np.inf)
+    worn: BoolArray = _sure_drift(settings, fit) > np.minimum(least, settings.worn_plate_ratio)
+    return worn
+
+
+def _share(settings: IdentitySettings, *, already: bool) -> float:
+    return settings.mended_share if already else 1.0
+
+
+def _sure_drift(settings: IdentitySettings, fit: PlateFit) -> FloatArray:
+    """[chips] what R has gained, one sigma taken off; minus infinite where nothing is told yet."""
+    sure: FloatArray = fit.drift_ratio - fit.drift_sigma(settings.plates)
+    return sure
+
+
 def _of_plates(
     settings: IdentitySettings, model: LoopModelSettings, fit: PlateFit
 ) -> tuple[float, float, float, int, int]:
@@ -143,7 +172,7 @@ def _of_plates(
     if not told.any():
         return math.nan, math.inf, math.nan, -1, 0
     sheet = model.junction_to_case_k_per_w + model.plate.resistance_k_per_w
-    sure = np.where(told, fit.drift_ratio - fit.drift_sigma(settings.plates), -np.inf)
+    sure = _sure_drift(settings, fit)
     worst = int(np.argmax(sure))
     return (
         float(np.median(fit.resistance_k_per_w[told])) / sheet,

@@ -63,6 +63,11 @@ class LoopFitSettings:
     least_swing_k: float = 0.1
     """Root mean square of those departures from which they tell of a transit."""
 
+    @property
+    def transits_count(self) -> int:
+        """How many whole seconds are held against each other."""
+        return self.longest_transit_s - 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopSight:
@@ -344,7 +349,7 @@ def _follow(
         supply_level_c=supply_level_c,
         inlet_level_c=inlet_level_c,
     )
-    if moved_s[-1] < span - 2:
+    if moved_s[-1] < settings.transits_count:
         return fit
     return _held_against(settings, fit, seen.inlet_c - inlet_level_c, dt_s)
 
@@ -353,7 +358,7 @@ def _held_against(
     settings: LoopFitSettings, fit: TransitFit, arrived_k: float, dt_s: float
 ) -> TransitFit:
     share = -math.expm1(-dt_s / settings.transit_forget_s)
-    promised = _at_whole_seconds(fit.moved_s, fit.supply_k, settings.longest_transit_s - 2)
+    promised = _at_whole_seconds(fit.moved_s, fit.supply_k, settings.transits_count)
     before = fit.unexplained or (0.0,) * len(promised)
     return replace(
         fit,

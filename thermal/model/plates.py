@@ -30,12 +30,17 @@ class PlateFitSettings:
     """Between two lessons: averages of a shorter time are not new."""
     least_power_w: float = 350.0
     """Below it 1 K of a die sensor is a tenth of the rise."""
+    level_s: float = 60.0
+    """Averages are held against those over so long. Serving swings a chip's power by 7 % from one
+    second to the next (measured on the emulator), which is no step: power and rise are averaged
+    alike."""
     steady_ratio: float = 0.05
-    """Power this far from its average is a step, which the rise lags."""
+    """An average of power this far from its level is a step, which the rise lags."""
     steady_k: float = 2.0
     """The same of a rise: whole kelvins, and their noise."""
-    settle_s: float = 90.0
-    """Steady for so long before a lesson: what the loop itself needs to come to rest."""
+    settle_s: float = 60.0
+    """Steady for so long before a lesson: with the level's own lag, what the loop needs to come to
+    rest."""
     least_flow_lpm: float = 0.5
     """Below the plate's knee the film thickens, which is no change of the plate."""
     noise_k: float = 0.4
@@ -74,6 +79,9 @@ class PlateFit:
     power_w: FloatArray
     rise_k: FloatArray
     """Averages; the caloric part is taken off."""
+    level_w: FloatArray
+    level_k: FloatArray
+    """The same over longer."""
     built_k_per_w: FloatArray
     offset_k: FloatArray
     covariance: tuple[FloatArray, FloatArray, FloatArray]
@@ -92,6 +100,8 @@ class PlateFit:
         return cls(
             power_w=np.full(chips, np.nan),
             rise_k=np.full(chips, np.nan),
+            level_w=np.full(chips, np.nan),
+            level_k=np.full(chips, np.nan),
             built_k_per_w=np.full(chips, sheet),
             offset_k=np.zeros(chips),
             covariance=(
@@ -137,12 +147,19 @@ def learn(settings: PlateFitSettings, fit: PlateFit, seen: PlateSight, dt_s: flo
     share = -np.expm1(-dt_s / settings.average_s)
     power_w = _averaged(fit.power_w, seen.power_w, share)
     average_k = _averaged(fit.rise_k, rise_k, share)
-    steady = np.abs(seen.power_w - power_w) <= settings.steady_ratio * power_w
-    steady &= np.abs(rise_k - average_k) <= settings.steady_k
+    share = -np.expm1(-dt_s / settings.level_s)
+    level_w = _averaged(fit.level_w, seen.power_w, share)
+    level_k = _averaged(fit.level_k, rise_k, share)
+    # What is not heard is not steady: NaN compares as false.
+    steady = np.abs(power_w - level_w) <= settings.steady_ratio * level_w
+    steady &= np.abs(average_k - level_k) <= settings.steady_k
+    steady &= np.isfinite(seen.power_w) & np.isfinite(rise_k)
     fit = replace(
         fit,
         power_w=power_w,
         rise_k=average_k,
+        level_w=level_w,
+        level_k=level_k,
         steady_s=np.where(steady, fit.steady_s + dt_s, 0.0),
         waited_s=fit.waited_s + dt_s,
     )

@@ -8,6 +8,7 @@ import numpy as np
 from isotherm.bench.cooling.rig import Rig, RigSettings
 from isotherm.bench.cooling.scenario import Outcome, Scenario, Trial, cooling, plant
 from isotherm.bench.cooling.trace import Trace
+from thermal.model import identity
 
 LOADS: Final = (1.0, 0.75, 0.9)
 UA_PER_DAY: Final = 0.01
@@ -80,12 +81,12 @@ def _worn(bench: Rig, seconds: int) -> tuple[float, float]:
     ratio[WORN_CHIP] = WORN_RATIO
     bench.strike(chip_resistance_ratio=ratio)
     learning = bench.settings.cooling.identity
+    nobody = np.zeros(bench.settings.chips, np.bool_)
     found_s, wrong = float("inf"), 0
     for second in range(10, seconds + 1, 10):
         bench.run(10)
         fit = bench.identities[0].plates
-        sure = fit.drift_ratio - fit.drift_sigma(learning.plates)
-        worn = set(np.flatnonzero(sure > learning.worn_plate_ratio).tolist())
+        worn = set(np.flatnonzero(identity.worn_plates(learning, fit, nobody)).tolist())
         if WORN_CHIP in worn:
             found_s = min(found_s, float(second))
         wrong = max(wrong, len(worn - {WORN_CHIP}))

@@ -1,0 +1,95 @@
+"""What identification learnt, in the words of findings."""
+
+from dataclasses import replace
+
+import pytest
+
+from controller.anomaly.finding import Finding, Place, Severity
+from controller.cooling.settings import CoolingSettings
+from controller.identities import Identities
+from controller.wear import WearDetector
+from tests.controller.learnt import make_identity
+from tests.controller.spoken import SpokenFleet
+from thermal.model.identity import LoopIdentity
+
+LOOP, CHIPS = "h1/loop01", 288
+SLED = "h1/us01/r1/s02"
+WORN = 4  # c0 of that sled
+
+
+class Watcher:
+    """A controller that has learnt what a test says."""
+
+    def __init__(self) -> None:
+        self.fleet = SpokenFleet()
+        self.identities = Identities({LOOP: CoolingSettings.sized(CHIPS)})
+        self.detector = WearDetector(self.identities)
+
+    def told(self, learnt: LoopIdentity) -> list[Finding]:
+        self.identities._known.clear()
+        self.identities.learn(self.fleet.tick(), [LOOP])
+        self.identities.inherit(LOOP, learnt)
+        found: list[Finding] = []
+        for _ in range(2):
+            snapshot = self.fleet.tick()
+            self.identities.learn(snapshot, [LOOP])
+            found = self.detector.observe(snapshot)
+        return found
+
+    def rules(self, learnt: LoopIdentity) -> list[tuple[str, str]]:
+        return [(one.rule, one.subject) for one in self.told(learnt)]
+
+
+def test_a_healthy_loop_says_nothing() -> None:
+    healthy = make_identity(CHIPS, ua_drift_ratio=-0.05, worn={WORN: 0.06})
+    assert Watcher().told(healthy) == []
+
+
+def test_a_fouled_exchanger_is_told_of_its_cdu() -> None:
+    [finding] = Watcher().told(make_identity(CHIPS, ua_drift_ratio=-0.1))
+    assert (finding.rule, finding.subject) == ("exchanger_fouled", "h1/cdu01")
+    assert (finding.severity, finding.scope) == (Severity.WARNING, Place.CDU)
+    assert finding.value == pytest.approx(0.1)
+    assert "has lost 10% of its conductance" in finding.text
+
+
+def test_a_worn_plate_is_told_of_its_chip() -> None:
+    [finding] = Watcher().told(make_identity(CHIPS, worn={WORN: 0.11}))
+    assert (finding.rule, finding.subject) == ("plate_worn", f"{SLED}/c0")
+    assert finding.sled_id == SLED
+    assert "11% more a watt" in finding.text
+
+
+def test_what_a_whole_sled_shows_is_told_once_of_the_sled() -> None:
+    worn = dict.fromkeys(range(4, 8), 0.15) | {9: 0.12}
+    found = Watcher().rules(make_identity(CHIPS, worn=worn))
+    assert found == [("sled_worn", SLED), ("plate_worn", "h1/us01/r1/s03/c1")]
+
+
+def test_what_most_chips_show_is_told_once_of_the_loop() -> None:
+    found = Watcher().rules(make_identity(CHIPS, worn=dict.fromkeys(range(150), 0.2)))
+    assert found == [("plates_worn", "h1/cdu01")]
+
+
+def test_wear_is_told_until_half_of_it_is_mended() -> None:
+    watcher = Watcher()
+    assert watcher.rules(make_identity(CHIPS, ua_drift_ratio=-0.1, worn={WORN: 0.12}))
+    for lost, gained, left in ((-0.06, 0.07, 2), (-0.03, 0.03, 0), (-0.06, 0.07, 0)):
+        learnt = make_identity(CHIPS, ua_drift_ratio=lost, worn={WORN: gained})
+        assert len(watcher.told(learnt)) == left
+
+
+def test_what_is_not_known_is_no_wear() -> None:
+    learnt = make_identity(CHIPS, ua_drift_ratio=-0.3, worn={WORN: 0.5})
+    few = replace(learnt.loop.ua, lessons_count=3.0)
+    plates = replace(learnt.plates, lessons_count=learnt.plates.lessons_count * 0.0)
+    young = replace(learnt, loop=replace(learnt.loop, ua=few), plates=plates)
+    assert Watcher().told(young) == []
+
+
+def test_a_loop_that_is_handed_over_is_told_of_no_more() -> None:
+    watcher = Watcher()
+    assert watcher.told(make_identity(CHIPS, ua_drift_ratio=-0.2))
+    snapshot = watcher.fleet.tick()
+    watcher.identities.learn(snapshot, [])
+    assert watcher.detector.observe(snapshot) == []
