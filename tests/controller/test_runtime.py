@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from controller.cooling.control import LoopTrip, Mode, TripReset
-from controller.identity_record import encode_identity
 from controller.incidents.incident import Acknowledgement, Incident, IncidentState
 from controller.options import ControllerOptions
 from controller.placement.job import Job, JobState
@@ -37,7 +36,6 @@ from fleet.topology import FleetMap, trn3_datacenter
 from isotherm.bench.pipeline.fleet_voice import FleetVoice
 from tests.controller.builders import make_job, make_webhook
 from tests.controller.flaky_store import FlakyStore
-from tests.controller.learnt import make_identity
 from tests.controller.receiver import Receiver
 from thermal.control.interlock import TripLevel, TripReason
 
@@ -309,22 +307,6 @@ def test_a_restart_neither_forgets_nor_repeats_an_incident(house: House) -> None
     assert [incident.id for incident in after] == [before[0].id]
     assert after[0].state is IncidentState.OPEN
     assert [delivery.id for delivery in house.deliveries()] == [delivery.id for delivery in told]
-
-
-def test_wear_becomes_an_incident_that_outlives_a_restart(house: House) -> None:
-    learnt = make_identity(144, ua_drift_ratio=-0.15)
-    with house.store.begin() as tx:
-        tx.loop_identities.put({LOOP: encode_identity(learnt)}, at_unix_ns=1)
-    runtime = house.controller()
-    house.run(runtime, cycles=15)
-    (incident,) = house.incidents()
-    assert (incident.rule, incident.subject) == ("exchanger_fouled", "h1/cdu01")
-    assert "has lost 15%" in incident.title
-    runtime.stop()
-    house.clock.advance(120.0)
-    house.run(house.controller(), cycles=10)
-    (after,) = house.incidents()
-    assert (after.id, after.state) == (incident.id, IncidentState.OPEN)
 
 
 def test_a_person_takes_an_incident_and_it_ends(house: House) -> None:

@@ -1,15 +1,19 @@
 """What identification learnt, in the words of findings."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from controller.anomaly.finding import Finding, Place, Severity
 from controller.cooling.settings import CoolingSettings
 from controller.identities import Identities
+from controller.identity_record import encode_identity
+from controller.incidents.incident import IncidentState
 from controller.wear import WearDetector
 from tests.controller.learnt import make_identity
 from tests.controller.spoken import SpokenFleet
+from tests.controller.test_runtime import House
 from thermal.model.identity import LoopIdentity
 
 LOOP, CHIPS = "h1/loop01", 288
@@ -93,3 +97,23 @@ def test_a_loop_that_is_handed_over_is_told_of_no_more() -> None:
     snapshot = watcher.fleet.tick()
     watcher.identities.learn(snapshot, [])
     assert watcher.detector.observe(snapshot) == []
+
+
+def test_wear_becomes_an_incident_that_outlives_a_restart(tmp_path: Path) -> None:
+    house = House(url=f"sqlite:///{tmp_path}/isotherm.db")
+    learnt = encode_identity(make_identity(house.fleet_map.chips, ua_drift_ratio=-0.15))
+    with house.store.begin() as tx:
+        tx.loop_identities.put({LOOP: learnt}, at_unix_ns=1)
+    runtime = house.controller()
+    house.run(runtime, cycles=15)
+    (incident,) = house.incidents()
+    assert (incident.rule, incident.subject) == ("exchanger_fouled", "h1/cdu01")
+    assert "has lost 15%" in incident.title
+    runtime.stop()
+    house.clock.advance(120.0)
+    again = house.controller()
+    house.run(again, cycles=10)
+    (after,) = house.incidents()
+    assert (after.id, after.state) == (incident.id, IncidentState.OPEN)
+    again.stop()
+    house.store.close()
