@@ -128,10 +128,10 @@ def decode_identity(data: bytes, settings: CoolingSettings, chips: int) -> LoopI
     )
 
 
-def _check(record: _Record, columns: FloatArray, unknown: LoopIdentity, candidates: int) -> None:
+def _check(record: _Record, values: FloatArray, unknown: LoopIdentity, candidates: int) -> None:
     sound = (
         all(abs(figure) <= _MOST_FIGURE for figure in _scalars(record))
-        and _sound_plates(columns, unknown.plates.built_k_per_w)
+        and _sound_plates(values, unknown.plates.built_k_per_w)
         and len(record.leakage_covariance) == unknown.leakage.covariance_squares.size
         and record.leakage_covariance[-1] >= 0.0
         and _sound_figure(record.ua)
@@ -158,10 +158,10 @@ def _sound_figure(figure: _Figure) -> bool:
     return spread >= 0.0 and most <= _MOST_LOG_RATIO
 
 
-def _sound_plates(columns: FloatArray, sheet_k_per_w: FloatArray) -> bool:
-    if not (np.abs(columns) <= _MOST_FIGURE).all():  # NaN compares as false
+def _sound_plates(values: FloatArray, sheet_k_per_w: FloatArray) -> bool:
+    if not (np.abs(values) <= _MOST_FIGURE).all():  # NaN compares as false
         return False
-    built, _, rr, rb, bb, drift, lessons = columns
+    built, _, rr, rb, bb, drift, lessons = values
     off = np.abs(np.log(np.maximum(built, 1e-12) / sheet_k_per_w)).max()
     least = min(rr.min(), bb.min(), (rr * bb * _ROUNDED - rb**2).min(), lessons.min())
     drifted = float(np.abs(drift).max())

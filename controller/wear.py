@@ -65,7 +65,7 @@ class _Worn:
     identified: Identified
     plates: BoolArray
     """[chips] that are worn."""
-    gained: FloatArray
+    gained_ratio: FloatArray
     """[chips] resistance over that of the first days, less 1."""
     fouled: bool
 
@@ -106,7 +106,7 @@ class WearDetector:
         return _Worn(
             identified=identified,
             plates=already,
-            gained=identity.plates.drift_ratio,
+            gained_ratio=identity.plates.drift_ratio,
             fouled=identified.fouled(settings, already=before is not None and before.fouled),
         )
 
@@ -116,26 +116,26 @@ class WearDetector:
         """Of the widest place whose chips are all worn, for what they share is its cause."""
         fleet_map = snapshot.fleet_map
         chips = fleet_map.chips_in_loop(row)
-        worn, gained = told.plates, told.gained
+        worn, gained_ratio = told.plates, told.gained_ratio
         limit = self._identities.settings[loop_id].identity.worn_plate_ratio
         if worn.mean() > _MOST:
-            return [find(_LOOP, snapshot, row, float(np.median(gained[worn])), limit)]
+            return [find(_LOOP, snapshot, row, float(np.median(gained_ratio[worn])), limit)]
         sleds = fleet_map.sleds_in_loop(row)
         first = fleet_map.first_chip_of_sled[sleds] - chips.start
         whole = np.logical_and.reduceat(worn, first) & (fleet_map.chips_of_sled[sleds] > 1)
         found = [
-            find(_SLED, snapshot, sled + sleds.start, _least(gained, first, sled), limit)
+            find(_SLED, snapshot, sled + sleds.start, _least(gained_ratio, first, sled), limit)
             for sled in np.flatnonzero(whole).tolist()
         ]
         single = worn & ~whole[fleet_map.sled_of_chip[chips] - sleds.start]
         found += [
-            find(_PLATE, snapshot, chip + chips.start, float(gained[chip]), limit)
+            find(_PLATE, snapshot, chip + chips.start, float(gained_ratio[chip]), limit)
             for chip in np.flatnonzero(single).tolist()
         ]
         return found
 
 
-def _least(gained: FloatArray, first: IntArray, sled: int) -> float:
+def _least(gained_ratio: FloatArray, first: IntArray, sled: int) -> float:
     """Of a sled's chips."""
-    last = first[sled + 1] if sled + 1 < len(first) else len(gained)
-    return float(gained[first[sled] : last].min())
+    last = first[sled + 1] if sled + 1 < len(first) else len(gained_ratio)
+    return float(gained_ratio[first[sled] : last].min())

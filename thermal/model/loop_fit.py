@@ -349,7 +349,7 @@ def _follow(
         supply_level_c=supply_level_c,
         inlet_level_c=inlet_level_c,
     )
-    if moved_s[-1] < settings.transits_count:
+    if moved_s[-1] < span - 2:
         return fit
     return _held_against(settings, fit, seen.inlet_c - inlet_level_c, dt_s)
 
