@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from controller.history.block import shape_of
 from controller.history.levels import Level
 from controller.history.places import SeatShare
-from controller.history.query import rows_of
+from controller.history.query import rows_of, thinned_of
 from controller.history.rollup import Rolled, Stat, Values, decode_values
+from controller.history.thinned import counted, thinned
 from controller.history.window import TIMES, Block, times_of
 from fleet.errors import ConfigurationError, MalformedMessageError
 from fleet.frame import IntBlock
@@ -26,7 +27,7 @@ class Flat:
     """Of the share: the chip, sled, CDU or pump."""
     at_unix_ns: IntBlock
     values: Mapping[Stat, Values]
-    """Of ticks only LAST, which is the tick itself."""
+    """Of ticks only LAST, which is the tick itself; of thinned ones all but LAST and NAN_COUNT."""
 
 
 def flat_ticks(
@@ -49,6 +50,37 @@ def flat_ticks(
             raise MalformedMessageError(
                 f"{block.group_id}, {block.metric}, window at {block.start_unix_ns} ns: {error}"
             ) from error
+
+
+def flat_thinned(
+    blocks: Iterable[Block], share: SeatShare, *, from_unix_ns: int, until_unix_ns: int
+) -> Iterator[Flat]:
+    """What full spools have left of gauges in the same windows: each span of thinned ticks where it
+    begins. Errors as in `flat_ticks`.
+    """
+    for times, metric, stats in thinned(blocks):
+        try:
+            _same_size(times, shape_of(times.body)[0] // 3, share)
+            at, values = thinned_of(times, stats, share)
+            if values["count"].shape != at.shape:
+                raise MalformedMessageError(f"{values['count'].shape} values at {at.shape} times")
+        except MalformedMessageError as error:
+            raise MalformedMessageError(
+                f"{times.group_id}, thinned {metric}, window at {times.start_unix_ns} ns: {error}"
+            ) from error
+        row, span = np.nonzero((at >= from_unix_ns) & (at < until_unix_ns))
+        picked = {stat: told[row, span] for stat, told in values.items()}
+        yield Flat(
+            metric=metric,
+            rows=row.astype(np.int32),
+            at_unix_ns=at[row, span],
+            values={
+                Stat.MIN: picked["min"],
+                Stat.MAX: picked["max"],
+                Stat.MEAN: picked["mean"],
+                Stat.COUNT: counted(picked),
+            },
+        )
 
 
 def flat_steps(

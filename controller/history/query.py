@@ -305,7 +305,7 @@ class HistoryReader:
             at, values = (np.concatenate(side, axis=1) for side in zip(*alike, strict=True))
             spans[start] = Steps(at, 1, level, start).roll(values)
         for times, _, stats in thinned(blocks):
-            at, thin = _of_share(times, stats, share)
+            at, thin = thinned_of(times, stats, share)
             for start in _starts(at, level, first):
                 apart = Steps(at, 1, level, start).roll_thin(thin)
                 spans[start] = merged([spans[start], apart]) if start in spans else apart
@@ -322,9 +322,12 @@ def _windows(
             yield at, decode_values(metric.name, block.body, chosen)
 
 
-def _of_share(
+def thinned_of(
     times: Block, stats: Mapping[str, Block], share: SeatShare
 ) -> tuple[IntBlock, dict[str, FloatBlock]]:
+    """(rows, spans) of the share: where each span of thinned ticks begins (-1: none), and each of
+    its statistics.
+    """
     chosen, at = _rows_and_times(times, next(iter(stats.values())), share)
     return at, decode_thin(stats, chosen)
 

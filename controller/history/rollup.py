@@ -16,14 +16,13 @@ from controller.history.block import (
     encode_gauge,
 )
 from controller.history.levels import Level
-from controller.history.thinned import Thin, decode_thin, thinned
+from controller.history.thinned import Thin, counted, decode_thin, thinned
 from controller.history.window import Block, paired, times_of
 from fleet.frame import MISSING_COUNT, CountBlock, IntBlock
 from fleet.metrics import BY_NAME, Kind
 
 ALL_ROWS: Final = slice(None)
 ALL_TICKS: Final = slice(None)
-_MOST_TICKS: Final = 86_400
 
 Values = NDArray[Any]
 """float32 with NaN, or uint64 with MISSING_COUNT, where nothing was read."""
@@ -122,11 +121,9 @@ class Steps:
         if not len(self._cells):
             return self._spread({}, counter=False)
         firsts = self._firsts
-        # Senders may say anything; no span has more ticks than a day has seconds.
-        told = np.isfinite(cells["mean"])
-        ticks = np.clip(np.where(told, np.nan_to_num(cells["count"]), 0), 0, _MOST_TICKS)
-        count = np.add.reduceat(ticks.astype(np.uint64), firsts, dtype=np.uint64)
-        parts = np.where(told, cells["mean"], 0).astype(np.float64) * ticks
+        ticks = counted(cells)
+        count = np.add.reduceat(ticks, firsts, dtype=np.uint64)
+        parts = np.where(ticks > 0, cells["mean"], 0).astype(np.float64) * ticks
         found = {
             Stat.MIN: np.fmin.reduceat(cells["min"], firsts),
             Stat.MAX: np.fmax.reduceat(cells["max"], firsts),

@@ -7,15 +7,18 @@ Each statistic counts where its span begins; the newest value of the span is not
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+import numpy as np
+
 from controller.history.block import decode_gauge
 from controller.history.window import Block, paired
 from fleet.errors import MalformedMessageError
-from fleet.frame import STATS, FloatBlock
+from fleet.frame import STATS, CountBlock, FloatBlock
 
 Thin = Mapping[str, FloatBlock]
 """Each of `fleet.frame.STATS` of the same rows, NaN where there was no value."""
 
 _ALL: Final = slice(None)
+_MOST_TICKS: Final = 86_400
 
 
 def thinned_names(metric: str) -> tuple[str, ...]:
@@ -42,3 +45,10 @@ def decode_thin(blocks: Mapping[str, Block], rows: slice = _ALL) -> dict[str, Fl
     if len({values.shape for values in stats.values()}) > 1:
         raise MalformedMessageError("history block: statistics of different shapes")
     return stats
+
+
+def counted(stats: Thin) -> CountBlock:
+    """Of how many readings each span's statistics are."""
+    # Senders may say anything; no span has more ticks than a day has seconds.
+    told = np.where(np.isfinite(stats["mean"]), np.nan_to_num(stats["count"]), 0)
+    return np.clip(told, 0, _MOST_TICKS).astype(np.uint64)

@@ -22,13 +22,16 @@ _EXACT_OF: Final = {Stat.MIN: "exact_min", Stat.MAX: "exact_max", Stat.LAST: "ex
 
 def schema_of(metrics: Sequence[MetricSpec], level: Level | None, ids: Sequence[str]) -> pa.Schema:
     """Gauges stand in `value` (float32), exact counters in `exact` (uint64); over steps each
-    statistic has such columns. What was not read is null. The metadata say each metric's unit.
+    statistic has such columns, and so has what was thinned among ticks. What was not read is null.
+    The metadata say each metric's unit.
     """
     text = pa.dictionary(pa.int32(), pa.string())
     fields = [pa.field("at", AT, nullable=False)]
     fields += [pa.field(name, text, nullable=False) for name in ("id", "metric")]
     if level is None:
         fields += [pa.field("value", pa.float32()), pa.field("exact", pa.uint64())]
+        fields += [pa.field(stat.value, pa.float32()) for stat in (Stat.MIN, Stat.MAX, Stat.MEAN)]
+        fields += [pa.field(Stat.COUNT.value, pa.uint64())]
     else:
         fields += [
             pa.field(stat.value, pa.float32())

@@ -170,24 +170,48 @@ def test_exact_counters_of_thinned_ticks_are_those_of_their_last(store: Store) -
     assert [int(value) - 2**63 for value in one.values[Stat.LAST]] == list(range(69, 150, 10))
 
 
-def test_an_export_of_steps_holds_what_was_thinned(store: Store, tmp_path: Path) -> None:
+def exported(
+    store: Store, out: Path, level: Level | None
+) -> dict[int, dict[str, float | int | None]]:
+    """Second after the begin -> the row of that time."""
     choice = Choice(
         metrics=("junction_c",),
         places=(CHIP,),
-        level=LEVELS[0],
+        level=level,
         from_unix_ns=T0_NS,
         until_unix_ns=T0_NS + TICKS * NS_PER_S,
     )
     pieces = pieces_of(choice, PLACES)
     tables = Tables(pieces.metrics, choice.level, pieces.ids)
-    out = tmp_path / "day.parquet"
     sink = open_sink(out, FileFormat.PARQUET, tables.schema, ())
     export(choice, pieces, store, tables, sink)
     sink.finish()
-    rows = {
-        int(row["at"].timestamp()) * NS_PER_S: row for row in parquet.read_table(out).to_pylist()
-    }
-    row = rows[T0_NS + 70 * NS_PER_S]
+    rows = parquet.read_table(out).to_pylist()
+    found = {int(row["at"].timestamp()) - T0_NS // NS_PER_S: row for row in rows}
+    assert len(found) == len(rows), "a row twice"
+    return found
+
+
+def test_an_export_of_steps_holds_what_was_thinned(store: Store, tmp_path: Path) -> None:
+    rows = exported(store, tmp_path / "day.parquet", LEVELS[0])
+    row = rows[70]
     assert {Stat(name): row[name] for name in ("min", "max", "mean", "count")} == measured(70, 80)
     assert row["last"] is None  # nobody has said it
-    assert rows[T0_NS + 20 * NS_PER_S]["last"] is not None
+    assert rows[20]["last"] is not None
+
+
+def test_an_export_of_ticks_holds_what_was_thinned_as_statistics(
+    store: Store, tmp_path: Path
+) -> None:
+    rows = exported(store, tmp_path / "day.parquet", None)
+    assert sorted(rows) == [*range(60), *range(60, 150, 10), *range(150, 180), 180]
+    for first, last in ((60, 70), (140, 150), (180, 240)):
+        row = rows[first]
+        said = {Stat(name): row[name] for name in ("min", "max", "mean", "count")}
+        assert said == measured(first, last)
+        assert row["value"] is None  # no tick of its own
+    nothing = rows[100]
+    assert (nothing["min"], nothing["mean"], nothing["count"]) == (None, None, 0)
+    tick = rows[20]
+    assert tick["value"] == pytest.approx(VALUES[20, COLUMN])
+    assert (tick["mean"], tick["count"]) == (None, None)
