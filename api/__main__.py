@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -15,14 +16,15 @@ from controller.store import Store
 from fleet.bus_kafka import KafkaBus
 from fleet.clock import SystemClock
 from fleet.errors import IsothermError
+from fleet.hall import fleet_of
 from fleet.kafka_admin import Role, topics_of
 from fleet.kafka_options import KafkaOptions, read_kafka_options
-from fleet.topology import FleetMap, trn3_datacenter
+from fleet.topology import FleetMap
 
 _log = structlog.get_logger("api")
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917 - the options of a command
     kafka: Annotated[str, typer.Option(help="Kafka brokers, HOST:PORT[,HOST:PORT...].")],
     database: Annotated[
         str,
@@ -36,6 +38,9 @@ def run(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
     ultraservers: Annotated[int, typer.Option(min=1, help="UltraServers on each loop.")] = 2,
     loops: Annotated[int, typer.Option(min=1, help="Cooling loops of the hall.")] = 1,
+    hall: Annotated[
+        Path | None, typer.Option(help="JSON of a hall, in place of --loops and --ultraservers.")
+    ] = None,
     allow_remote: Annotated[
         bool,
         typer.Option(
@@ -61,7 +66,7 @@ def run(
         signal.signal(number, lambda *_: stop.set())
     try:
         options.validate()
-        fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
+        fleet_map = fleet_of(hall, loops=loops, ultraservers=ultraservers)
         serve(options, fleet_map, kafka=read_kafka_options(kafka), database=database, stop=stop)
     except IsothermError as error:
         typer.echo(f"isotherm-api: {error}", err=True)

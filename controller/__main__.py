@@ -23,8 +23,8 @@ from controller.store import Store
 from fleet.bus_kafka import KafkaBus
 from fleet.clock import SystemClock
 from fleet.errors import BusError, ConfigurationError, StoreError
+from fleet.hall import fleet_of
 from fleet.kafka_options import read_kafka_options
-from fleet.topology import FleetMap, trn3_datacenter
 
 CYCLE_S: Final = 1.5
 """The database may hold a control cycle for so long, once; then cooling goes on without it."""
@@ -49,7 +49,7 @@ def _law() -> LawName | None:
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913, PLR0917 - the options of a command
     kafka: Annotated[
         str, typer.Option(envvar="ISOTHERM_KAFKA", help="Brokers, HOST:PORT[,HOST:PORT...].")
     ],
@@ -63,6 +63,9 @@ def run(
     ],
     ultraservers: Annotated[int, typer.Option(min=1, help="UltraServers of each loop.")] = 2,
     loops: Annotated[int, typer.Option(min=1, help="Cooling loops of the fleet.")] = 1,
+    hall: Annotated[
+        Path | None, typer.Option(help="JSON of a hall, in place of --loops and --ultraservers.")
+    ] = None,
     supply_c: Annotated[float, typer.Option(help="Set-point of the coolant supply.")] = 40.0,
     external_url: Annotated[
         str, typer.Option(help="Address of the web page, for links in notifications.")
@@ -75,8 +78,7 @@ def run(
         bool, typer.Option(help="Let webhooks go to addresses of the own network.")
     ] = False,
 ) -> None:
-    """Cool, watch and place: the controller of a fleet of Trn3 UltraServers."""
-    fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
+    """Cool, watch and place: the controller of a hall, of Trn3 UltraServers unless told."""
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -85,6 +87,7 @@ def run(
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     try:
+        fleet_map = fleet_of(hall, loops=loops, ultraservers=ultraservers)
         options = ControllerOptions(
             holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
             supply_c=supply_c,

@@ -72,6 +72,9 @@ def serve_command(  # noqa: PLR0913, PLR0917 - the options of a command
         str | None,
         typer.Option(help="Its hall, load, jobs and faults; a name of the library, or a file."),
     ] = None,
+    jobs: Annotated[
+        bool, typer.Option(help="Run the scenario's jobs; else they are left to a controller.")
+    ] = True,
 ) -> None:
     """Step a hall and answer for its devices, until SIGTERM or Ctrl-C."""
     options = EmulatorOptions(
@@ -84,7 +87,9 @@ def serve_command(  # noqa: PLR0913, PLR0917 - the options of a command
     try:
         options.validate()
         serve(
-            _builder(options, scenario, seed, (loops, ultraservers)),
+            _hall(options, loops=loops, ultraservers=ultraservers)
+            if scenario is None
+            else _played(options, scenario, seed, jobs=jobs),
             port=port,
             stop=_stop_on_signal(),
         )
@@ -103,18 +108,21 @@ def _stop_on_signal() -> threading.Event:
     return stop
 
 
-def _builder(
-    options: EmulatorOptions, scenario: str | None, seed: int | None, size: tuple[int, int]
+def _hall(
+    options: EmulatorOptions, *, loops: int, ultraservers: int
+) -> Callable[[Clock], EmulatorRuntime]:
+    fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
+    return partial(EmulatorRuntime, options, fleet_map)
+
+
+def _played(
+    options: EmulatorOptions, scenario: str, seed: int | None, *, jobs: bool
 ) -> Callable[[Clock], EmulatorRuntime]:
     """ConfigurationError, with file and line, for a scenario that can not be read."""
-    if scenario is None:
-        loops, ultraservers = size
-        fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
-        return partial(EmulatorRuntime, options, fleet_map)
     planned = read_scenario(find_scenario(scenario))
     seeded = replace(options, seed=planned.seed if seed is None else seed)
     own = options_of(planned, seeded)
-    return lambda clock: played_runtime(planned, own, clock, places_jobs=True)
+    return lambda clock: played_runtime(planned, own, clock, places_jobs=jobs)
 
 
 def serve(build: Callable[[Clock], EmulatorRuntime], *, port: int, stop: threading.Event) -> None:

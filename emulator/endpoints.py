@@ -73,7 +73,7 @@ class EmulatorApp:
         self._alive = alive
         self._devices = DeviceApp(devices)
         self._metrics = HallMetrics(world)
-        self._listing = _json({**_listing(world.fleet_map), "modbus": modbus})
+        self._listing = _json({**listing(world.fleet_map), "modbus": modbus})
         self._routes: dict[str, dict[str, Callable[[bytes], Answer]]] = {
             "/devices": {"GET": lambda _: self._listing},
             "/livez": {"GET": self._livez},
@@ -200,7 +200,7 @@ def _shown(fault: Fault) -> dict[str, object]:
     }
 
 
-def _listing(fleet_map: FleetMap) -> dict[str, object]:
+def listing(fleet_map: FleetMap) -> dict[str, object]:
     """What agents need to know of each device; air handlers look after themselves."""
     rows = fleet_map.loops_cooled_by(Cooling.LIQUID)
     cdus = {fleet_map.cdu_ids[row]: fleet_map.loop_ids[row] for row in rows}

@@ -22,10 +22,10 @@ from emulator.recording.form import (
     Manifest,
     RecordedDevice,
     RecordedTick,
-    described,
 )
 from emulator.recording.stream import LineStream, begin, complete
 from fleet.errors import ConfigurationError
+from fleet.hall import described
 from fleet.topology import (
     FANOUTS,
     Cooling,

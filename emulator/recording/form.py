@@ -12,13 +12,7 @@ from typing import Final
 import msgspec
 
 from fleet.errors import ConfigurationError
-from fleet.topology import (
-    CoolingLoop,
-    Datacenter,
-    Generation,
-    LoopKind,
-    UltraServer,
-)
+from fleet.hall import DescribedLoop
 
 VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -35,15 +29,6 @@ class DeviceKind(StrEnum):
         return f"{self}/{device_id.replace('/', '-')}.jsonl.zst"
 
 
-class RecordedLoop(msgspec.Struct, frozen=True, kw_only=True):
-    """A cooling loop as the manifest describes it; UltraServers are pairs of id and generation."""
-
-    id: str
-    cdu_id: str
-    kind: LoopKind
-    ultraservers: list[tuple[str, Generation]]
-
-
 class RecordedDevice(msgspec.Struct, frozen=True, kw_only=True):
     """One device: the file of its stream, relative to the folder."""
 
@@ -56,7 +41,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int
     hall: str
-    loops: list[RecordedLoop]
+    loops: list[DescribedLoop]
     devices: dict[str, RecordedDevice]
     seed: int | None = None
     ticks: int | None = None
@@ -70,37 +55,6 @@ class RecordedTick(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     lines: list[str] = []
     words: dict[int, list[int]] = {}
     silent: bool = False
-
-
-def described(datacenter: Datacenter) -> list[RecordedLoop]:
-    return [
-        RecordedLoop(
-            id=loop.id,
-            cdu_id=loop.cdu_id,
-            kind=loop.kind,
-            ultraservers=[(us.id, us.generation) for us in loop.ultraservers],
-        )
-        for loop in datacenter.loops
-    ]
-
-
-def rebuilt(manifest: Manifest) -> Datacenter:
-    """ConfigurationError for a description that is no hall."""
-    return Datacenter(
-        hall=manifest.hall,
-        loops=tuple(
-            CoolingLoop(
-                id=loop.id,
-                cdu_id=loop.cdu_id,
-                kind=loop.kind,
-                ultraservers=tuple(
-                    UltraServer(id=us_id, generation=generation)
-                    for us_id, generation in loop.ultraservers
-                ),
-            )
-            for loop in manifest.loops
-        ),
-    )
 
 
 def decode_manifest(data: bytes, where: str) -> Manifest:

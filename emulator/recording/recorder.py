@@ -17,10 +17,10 @@ from emulator.recording.form import (
     Manifest,
     RecordedDevice,
     RecordedTick,
-    described,
 )
 from emulator.recording.stream import LineStream, begin, complete
 from fleet.errors import DeviceError
+from fleet.hall import described
 from fleet.topology import FleetMap, LoopKind
 
 EXPAND: Final = "?$expand=*($levels=1)"

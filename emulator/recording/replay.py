@@ -18,10 +18,10 @@ from emulator.recording.form import (
     RecordedDevice,
     RecordedTick,
     decode_manifest,
-    rebuilt,
 )
 from emulator.recording.recorder import EXPAND
 from fleet.errors import ConfigurationError, DeviceError, UnknownIdError
+from fleet.hall import rebuilt
 from fleet.register_map import RegisterMap
 from fleet.topology import FleetMap
 
@@ -47,7 +47,7 @@ class Replay:
         self.manifest: Manifest = decode_manifest(data, str(path))
         if self.manifest.ticks is None:
             raise ConfigurationError(f"recording {path}: it was cut short while it was written")
-        self.fleet_map = FleetMap(rebuilt(self.manifest))
+        self.fleet_map = FleetMap(rebuilt(self.manifest.hall, self.manifest.loops))
         self._devices = {
             device_id: _Recorded(device_id, device)
             for device_id, device in self.manifest.devices.items()

@@ -20,6 +20,7 @@ from emulator.devices.over_http import (
     target_of,
 )
 from emulator.devices.over_modbus import ModbusServer
+from emulator.endpoints import listing
 from emulator.recording.replay import Replay
 from fleet.clock import Clock
 
@@ -32,15 +33,11 @@ class ReplayApp:
     def __init__(self, replay: Replay, modbus: Mapping[str, str]) -> None:
         self._replay = replay
         self._devices = DeviceApp(replay)
-        fleet_map = replay.fleet_map
+        # Of the hall some devices may not have been recorded.
         self._listing = {
+            **listing(replay.fleet_map),
             "sleds": replay.sled_ids,
             "cdus": replay.cdu_ids,
-            "loops": dict(zip(fleet_map.cdu_ids, fleet_map.loop_ids, strict=True))
-            | {
-                sled: fleet_map.loop_ids[int(fleet_map.loop_of_sled[row])]
-                for row, sled in enumerate(fleet_map.sled_ids)
-            },
             "modbus": modbus,
         }
 

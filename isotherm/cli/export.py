@@ -16,7 +16,7 @@ from controller.store import Store
 from controller.store.engine import parse_url
 from fleet.clock import NS_PER_S, SystemClock
 from fleet.errors import ConfigurationError, IsothermError
-from fleet.topology import FleetMap, trn3_datacenter
+from fleet.hall import fleet_of
 from isotherm.cli.history import Since, Until
 from isotherm.export.choice import Choice, Pieces, pieces_of
 
@@ -59,6 +59,9 @@ def export(
     ] = "",
     ultraservers: Annotated[int, typer.Option(min=1, help="UltraServers of each loop.")] = 2,
     loops: Annotated[int, typer.Option(min=1, help="Cooling loops of the fleet.")] = 1,
+    hall: Annotated[
+        Path | None, typer.Option(help="JSON of a hall, in place of --loops and --ultraservers.")
+    ] = None,
 ) -> None:
     """Write what was measured into files: the last hour unless told otherwise."""
     from_ns, until_ns = span_of(since, until, SystemClock().unix_ns())
@@ -69,7 +72,7 @@ def export(
         until_unix_ns=until_ns,
         level=level_of(step_s),
     )
-    fleet_map = FleetMap(trn3_datacenter(loops=loops, ultraservers=ultraservers))
+    fleet_map = fleet_of(hall, loops=loops, ultraservers=ultraservers)
     roster = Roster(fleet_map)
     pieces = pieces_of(choice, HistoryPlaces(fleet_map, roster))
     store = open_store(database)
@@ -135,7 +138,8 @@ def check_fleet(choice: Choice, store: Store, roster: Roster) -> None:
     if strangers:
         raise ConfigurationError(
             f"export: history has {strangers[0]} too ({len(strangers)} such), which the fleet "
-            "described here has not; describe it by --loops and --ultraservers, or name places"
+            "described here has not; describe it by --hall, or by --loops and --ultraservers, or "
+            "name places"
         )
 
 

@@ -124,6 +124,7 @@ def up(
         emulator_port=emulator_port,
         kafka=kafka,
         database=database,
+        scenario=scenario,
         jobs=first_jobs if jobs and replay is None else (),
     )
     plan.validate()

@@ -20,6 +20,8 @@ class UpPlan:
     emulator_port: int
     kafka: str
     database: str
+    scenario: str = ""
+    """As it was named; what it says is in `embedded`."""
     jobs: tuple[DemoJob, ...]
     """Submitted at their times, where there are none at all."""
 
@@ -31,10 +33,4 @@ class UpPlan:
         if self.embedded.scenario is not None and self.embedded.replay is not None:
             raise ConfigurationError("--scenario or --replay: give one of them")
         if self.kafka:
-            if self.embedded.scenario is not None or self.embedded.replay is not None:
-                raise ConfigurationError(
-                    "--scenario and --replay run in one process: controller and API as processes "
-                    "of their own know a hall by --loops and --ultraservers alone, and that of a "
-                    "scenario or a recording may be another: leave out --kafka and --database"
-                )
             read_kafka_options(self.kafka)

@@ -22,6 +22,7 @@ from emulator.recording.serve import ReplayApp
 from fleet.bus_kafka import KafkaBus
 from fleet.clock import Clock
 from fleet.errors import IsothermError
+from fleet.hall import write_hall
 from fleet.kafka_options import read_kafka_options
 from isotherm.up.embedded import EmbeddedDatacenter
 from isotherm.up.plan import UpPlan
@@ -93,40 +94,36 @@ def run_processes(plan: UpPlan, console: Console, clock: Clock, stop: threading.
             with progress.step(f"starting {role.name}"):
                 roles.start(role)
         with closing(ApiClient(api)) as client:
-            welcome(plan, client, devices, console, clock, stop)
-        while not clock.wait(stop, WATCH_S):
-            roles.check()
+            schedule = welcome(plan, client, devices, console, clock, stop)
+            while not clock.wait(stop, WATCH_S):
+                roles.check()
+                if plan.jobs and (now_s := emulated_s(devices)) is not None:
+                    schedule.follow(now_s)
         console.print("stopping ...")
     finally:
         roles.stop()
 
 
 def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[Role, ...]:
-    fleet = ("--ultraservers", str(plan.ultraservers), "--loops", str(plan.loops))
+    state_dir = plan.embedded.state_dir
+    fleet = ("--hall", str(write_hall(state_dir / "hall.json", plan.fleet_map.datacenter)))
     kafka = ("--kafka", plan.kafka)
     secrets = {"ISOTHERM_DATABASE": plan.database}
     law = plan.embedded.controller.law
     chosen = {**secrets, LAW_VARIABLE: law.value} if law else secrets
-    emulator = plan.embedded.emulator
-    files = {"--trace": emulator.trace, "--weather": emulator.weather}
-    world = (
-        *("--seed", str(emulator.seed), "--load", str(emulator.load_ratio)),
-        *("--backend", emulator.products.backend, "--device", emulator.products.device),
-        *(part for option, file in files.items() if file for part in (option, str(file))),
-    )
     controller = plan.embedded.controller
     private = controller.delivery.allow_private_receivers
     return (
         Role(
             name="emulator",
-            arguments=("emulator", "serve", "--port", str(emulator_port), *fleet, *world),
+            arguments=("emulator", *_world(plan), "--port", str(emulator_port)),
             ready=answers(f"{devices}/livez"),
         ),
         Role(
             name="agents",
             arguments=(
                 *("agent", "--devices", devices, *kafka),
-                *("--state-dir", str(plan.embedded.state_dir / "agent")),
+                *("--state-dir", str(state_dir / "agent")),
             ),
             ready=lambda: True,
         ),
@@ -135,7 +132,7 @@ def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[
             arguments=(
                 *("controller", *kafka, *fleet, "--supply-c", str(controller.supply_c)),
                 *("--external-url", controller.external_url),
-                *("--enrolment", str(write_trust(plan.embedded.state_dir / "trust"))),
+                *("--enrolment", str(write_trust(state_dir / "trust"))),
                 *(("--allow-private-receivers",) if private else ()),
             ),
             ready=lambda: True,
@@ -148,6 +145,34 @@ def roles_of(plan: UpPlan, emulator_port: int, devices: str, api: str) -> tuple[
             secrets=secrets,
         ),
     )
+
+
+def _world(plan: UpPlan) -> tuple[str, ...]:
+    """What stands where the devices are asked."""
+    if plan.embedded.replay is not None:
+        return ("replay", str(plan.embedded.replay), "--loop")
+    emulator = plan.embedded.emulator
+    hall = (
+        # Its jobs are submitted to the API, whose placement they are for.
+        ("--scenario", plan.scenario, "--no-jobs")
+        if plan.scenario
+        else ("--loops", str(plan.loops), "--ultraservers", str(plan.ultraservers))
+    )
+    files = {"--trace": emulator.trace, "--weather": emulator.weather}
+    return (
+        *("serve", *hall, "--seed", str(emulator.seed), "--load", str(emulator.load_ratio)),
+        *("--backend", emulator.products.backend, "--device", emulator.products.device),
+        *(part for option, file in files.items() if file for part in (option, str(file))),
+    )
+
+
+def emulated_s(devices: str) -> float | None:
+    """How long the world has run; None when it does not say just now."""
+    try:
+        said = httpx.get(f"{devices}/livez", timeout=1.0, trust_env=False)
+        return float(said.raise_for_status().json()["emulated_s"])
+    except (httpx.HTTPError, ValueError, KeyError):
+        return None
 
 
 def _cooling_environment(controller: ControllerOptions) -> dict[str, str]:
