@@ -209,6 +209,7 @@ def adopt_command(
         raise typer.Exit(2) from None
     for sled_id, path in zip(made.devices, streams, strict=True):
         typer.echo(f"{sled_id}  {path}")
+    typer.echo("neuron-monitor alone: no BMC and no CDU, so no coolant and no sled power")
     typer.echo(f"{made.ticks} steps; isotherm emulator replay {into}")
 
 

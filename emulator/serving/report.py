@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fleet.errors import ConfigurationError
 
 _J_PER_KWH = 3.6e6
-_S_PER_H = 3_600.0
+S_PER_H = 3_600.0
 _MILLION = 1e6
 PERCENTS = (50.0, 90.0, 99.0)
 
@@ -17,14 +17,13 @@ class PriceSettings:
 
     usd_per_kwh: float = 0.08
     """Estimate: close to what industry pays for a kWh in the United States."""
-    usd_per_chip_hour: float = 1.5
-    """Estimate: a chip, its share of the hall and of the people, without energy. AWS publishes no
-    price of Trainium3."""
+    usd_per_chip_hour: float | None = None
+    """Of every chip, without energy. None: what each generation's own costs."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             price = getattr(self, name)
-            if not (math.isfinite(price) and price >= 0.0):
+            if price is not None and not (math.isfinite(price) and price >= 0.0):
                 raise ConfigurationError(f"price {name} = {price}: expected 0 or more US dollars")
 
 
@@ -38,6 +37,8 @@ class Spent:
     """Of chips, the rest of the sleds, and cooling."""
     chip_s: float = 0.0
     """Chip-seconds held by replicas."""
+    chip_usd: float = 0.0
+    """What these cost at each generation's own price, without energy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,8 @@ class ServingReport:
 
     def _usd_per_million_tokens(self, energy_j: float) -> float:
         energy = energy_j / _J_PER_KWH * self.prices.usd_per_kwh
-        chips = self.spent.chip_s / _S_PER_H * self.prices.usd_per_chip_hour
+        price = self.prices.usd_per_chip_hour
+        chips = self.spent.chip_usd if price is None else self.spent.chip_s / S_PER_H * price
         return _ratio((energy + chips) * _MILLION, self.output_tokens)
 
 

@@ -12,7 +12,14 @@ from emulator.readings import JobSpec, RunningJob
 from emulator.serving.job_run import JobRun, assemble
 from emulator.serving.latency import Durations
 from emulator.serving.replica import BatchLimits, Replica
-from emulator.serving.report import PERCENTS, PriceSettings, Quantiles, ServingReport, Spent
+from emulator.serving.report import (
+    PERCENTS,
+    S_PER_H,
+    PriceSettings,
+    Quantiles,
+    ServingReport,
+    Spent,
+)
 from emulator.serving.roofline import StepCost
 from emulator.serving.service import Server, Service
 from emulator.serving.tally import Tally
@@ -73,6 +80,7 @@ class Serving:
         self._runs_of_sled: dict[int, list[JobRun]] = {}
         self._span_s = 0.0
         self._chip_s = 0.0
+        self._chip_usd = 0.0
 
     def reconcile(self, wanted: Sequence[Mapping[str, JobSpec]], now_s: float) -> bool:
         """Take what each sled was told to run; whether any chip's work changed."""
@@ -122,7 +130,9 @@ class Serving:
         for server in self._servers:
             if server.serves:
                 _add_work(work, server)
-                self._chip_s += len(server.chips) * dt_s
+                chip_s = len(server.chips) * dt_s
+                self._chip_s += chip_s
+                self._chip_usd += chip_s / S_PER_H * server.sku.usd_per_chip_hour
         self._span_s += dt_s
         self._account()
         return work
@@ -209,7 +219,9 @@ class Serving:
             queue=_quantiles(tally.queue),
             latency=_quantiles(tally.latency),
             span_s=self._span_s,
-            spent=Spent(chip_j=chip_j, plant_j=plant_j, chip_s=self._chip_s),
+            spent=Spent(
+                chip_j=chip_j, plant_j=plant_j, chip_s=self._chip_s, chip_usd=self._chip_usd
+            ),
             prices=prices or PriceSettings(),
         )
 

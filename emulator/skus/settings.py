@@ -64,6 +64,8 @@ class SkuSettings:
     """The rest is the runtime's."""
     cold_plates: int
     """Plates (or heat sinks) of the usual kind that carry the chip's heat side by side."""
+    usd_per_chip_hour: float
+    """A chip, its share of the hall and of the people, without energy."""
     power: ChipPowerSettings
     limits: ChipLimitSettings
 

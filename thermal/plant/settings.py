@@ -48,8 +48,10 @@ class SledSettings:
     """Estimate: plates of CPU, NIC and switch together."""
     other_j_per_k: float = 1_500.0
     """Estimate: metal and coolant of those plates."""
-    hose_l: float = 0.25
-    """Estimate: coolant between manifold and plates."""
+    hose_s: float = 2.0
+    """Estimate: how long coolant takes between manifold and plates at design flow; hoses are of the
+    size of their sled's own flow, 0.25 l at the 7.5 l/min of four plates.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from thermal.plant.layout import PlantLayout
 from thermal.plant.settings import ChipSettings, PlantSettings, SledSettings
 from thermal.plant.state import PlantState
 
+_S_PER_MIN: Final = 60.0
 # Within 0.5 % over 15..60 C: good enough to ask which flow a film sees.
 _W_PER_K_PER_LPM: Final = float(w_per_k_per_lpm(40.0))
 
@@ -144,6 +145,7 @@ def _law(makes: _Makes, dt_s: float, least_k_per_w: float) -> MakeLaw:
     b = store + a * (1.0 - gain)
     keeps = math.exp(-dt_s / chip.hbm_lag_s)
     knee_w_per_k = plate.knee_lpm * _W_PER_K_PER_LPM
+    design_lpm = makes.sled.chip_lpm * makes.chips_per_sled + makes.sled.other_lpm
     return MakeLaw(
         makes.chips_per_sled,
         *(
@@ -164,7 +166,7 @@ def _law(makes: _Makes, dt_s: float, least_k_per_w: float) -> MakeLaw:
                 plate.stagnant_lpm * _W_PER_K_PER_LPM,
                 knee_w_per_k,
                 plate.low_flow_exponent,
-                makes.sled.hose_l,
+                makes.sled.hose_s * design_lpm / _S_PER_MIN,
                 makes.sled.other_j_per_k / dt_s,
             )
         ),

@@ -334,6 +334,7 @@ def test_a_recording_is_served_like_a_hall(made: Made) -> None:
                 assert listing["cdus"] == [CDU, AIR_CDU]
                 assert listing["loops"][SLED] == "h1/loop01"
                 assert listing["modbus"].keys() == {AIR_CDU}
+                assert listing["chips"][SLED] == 4
                 path = f"/devices/{CDU}/bmc{UNIT}/SecondaryCoolantConnectors/1"
                 assert client.get(path).content == made.connectors[0]
                 with client.stream("GET", f"/devices/{SLED}/neuron-monitor") as response:

@@ -432,6 +432,20 @@ def test_cost_and_tokens_per_joule_follow_from_energy_and_time() -> None:
     assert report.output_tokens_per_s == pytest.approx(25.0)
 
 
+def test_chips_cost_what_their_generation_does_unless_a_price_is_given() -> None:
+    serving = replaying(replay_of(10))
+    serving.reconcile(wanted_of((0, share())), 0.0)
+    serve(serving, 20)
+    per_chip_hour = FleetSkus(FLEET).settings[0].chip.usd_per_chip_hour
+    own, given = (
+        serving.report(chip_j=0.0, plant_j=0.0, prices=prices).usd_per_million_tokens
+        for prices in (None, PriceSettings(usd_per_chip_hour=2.0 * per_chip_hour))
+    )
+    # Four chips for 20 s, and 500 tokens.
+    assert own == pytest.approx(4 * 20 / 3600 * per_chip_hour * 1e6 / 500)
+    assert given == pytest.approx(2.0 * own)
+
+
 @pytest.mark.parametrize("price", [-0.1, float("nan"), float("inf")])
 def test_a_price_that_is_none_is_refused(price: float) -> None:
     with pytest.raises(ConfigurationError, match="usd_per_kwh"):

@@ -1,19 +1,26 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from api.options import ApiOptions
 from emulator.datacenter import World
 from emulator.options import EmulatorOptions
 from emulator.scenario.course import ScenarioCourse, options_of, played_runtime
 from emulator.scenario.run import ScenarioRun
+from emulator.scenario.scenario import Scenario
 from emulator.workload import ProductOptions
 from emulator.workload.backend import BackendName
 from fleet.clock import ManualClock
 from fleet.errors import ConfigurationError
-from fleet.topology import FleetMap
+from fleet.hall import read_hall
+from fleet.topology import Datacenter, FleetMap, trn3_datacenter
 from isotherm.up.embedded import EmbeddedDatacenter, EmbeddedOptions
+from isotherm.up.plan import UpPlan
 from isotherm.up.played import jobs_of
+from isotherm.up.processes import Role
+from isotherm.up.run import roles_of
 from tests.emulator.scenario.files import small
 
 
@@ -89,6 +96,52 @@ def test_a_hall_that_no_flow_can_cool_is_refused_with_its_line(tmp_path: Path) -
     fleet_map = FleetMap(scenario.datacenter)
     with pytest.raises(ConfigurationError, match=r"scenario\.yaml:8: h1/loop01"):
         EmbeddedDatacenter(options, fleet_map, ManualClock())
+
+
+def roles_by_name(tmp_path: Path, scenario: Scenario | None, **changes: Any) -> dict[str, Role]:
+    hall = FleetMap(scenario.datacenter if scenario else trn3_datacenter())
+    plan = UpPlan(
+        fleet_map=hall,
+        loops=1,
+        ultraservers=2,
+        embedded=EmbeddedOptions(
+            state_dir=tmp_path / "var", scenario=scenario, replay=changes.pop("replay", None)
+        ),
+        api=ApiOptions(),
+        emulator_port=1,
+        kafka="127.0.0.1:9092",
+        database="postgresql://a@b/c",
+        jobs=(),
+        **changes,
+    )
+    plan.validate()
+    devices, api = "http://127.0.0.1:1", "http://127.0.0.1:2"
+    return {role.name: role for role in roles_of(plan, 1, devices, api)}
+
+
+def hall_told(role: Role) -> Datacenter:
+    return read_hall(Path(role.arguments[role.arguments.index("--hall") + 1]))
+
+
+def test_processes_of_a_scenario_know_its_hall_and_leave_its_jobs_to_placement(
+    tmp_path: Path,
+) -> None:
+    scenario = small(tmp_path)
+    roles = roles_by_name(tmp_path, scenario, scenario="pump-trip")
+    world = roles["emulator"].arguments
+    assert world[:2] == ("emulator", "serve")
+    assert world[world.index("--scenario") + 1] == "pump-trip"
+    assert "--no-jobs" in world
+    for name in ("controller", "api"):
+        assert hall_told(roles[name]) == scenario.datacenter
+
+
+def test_processes_of_a_recording_know_its_hall(tmp_path: Path) -> None:
+    roles = roles_by_name(tmp_path, None, replay=tmp_path / "record")
+    world = roles["emulator"].arguments
+    assert world[:4] == ("emulator", "replay", str(tmp_path / "record"), "--loop")
+    for name in ("controller", "api"):
+        assert hall_told(roles[name]) == trn3_datacenter()
 
 
 def test_recorded_devices_are_heard_as_a_worlds_are(tmp_path: Path) -> None:

@@ -116,3 +116,26 @@ def test_compiled_the_kernel_does_what_it_says() -> None:
         run(plain, seconds=5)
     assert compiled.junction_c == pytest.approx(plain.junction_c, abs=1e-3)
     assert compiled.return_c == pytest.approx(plain.return_c, abs=1e-3)
+
+
+def test_a_wide_sled_hears_of_colder_coolant_as_soon_as_a_usual_one() -> None:
+    chips_of_sled = np.array([4, 21])
+    layout = PlantLayout(
+        sled_of_chip=np.repeat([0, 1], chips_of_sled), loop_of_sled=np.array([0, 0])
+    )
+    plant = LiquidPlant([PlantSettings.sized(25)], layout=layout, rng=np.random.default_rng(5))
+    inlets = []
+    for valve_ratio in (0.3, 0.3, 0.3, 1.0, 1.0, 1.0):
+        for _ in range(10):
+            plant.step(
+                1.0,
+                chip_power_w=np.full(layout.chips, 800.0),
+                sled_other_liquid_w=np.full(layout.sleds, 500.0),
+                commands=Commands.of([make_actuators(valve_ratio=valve_ratio)]),
+            )
+            inlets.append(plant.sled_inlet_c.copy())
+    usual_c, wide_c = np.array(inlets).T
+    fastest_k = np.abs(np.diff(usual_c)).max()
+    assert fastest_k > 0.2
+    # Hoses of one size would let the wide sled's coolant come a second and a half sooner.
+    assert np.abs(usual_c - wide_c).max() < 0.2 * fastest_k
