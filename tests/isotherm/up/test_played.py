@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -98,21 +97,21 @@ def test_a_hall_that_no_flow_can_cool_is_refused_with_its_line(tmp_path: Path) -
         EmbeddedDatacenter(options, fleet_map, ManualClock())
 
 
-def roles_by_name(tmp_path: Path, scenario: Scenario | None, **changes: Any) -> dict[str, Role]:
-    hall = FleetMap(scenario.datacenter if scenario else trn3_datacenter())
+def roles_by_name(
+    tmp_path: Path, played: Scenario | None = None, *, named: str = "", replay: Path | None = None
+) -> dict[str, Role]:
+    hall = FleetMap(played.datacenter if played else trn3_datacenter())
     plan = UpPlan(
         fleet_map=hall,
         loops=1,
         ultraservers=2,
-        embedded=EmbeddedOptions(
-            state_dir=tmp_path / "var", scenario=scenario, replay=changes.pop("replay", None)
-        ),
+        embedded=EmbeddedOptions(state_dir=tmp_path / "var", scenario=played, replay=replay),
         api=ApiOptions(),
         emulator_port=1,
         kafka="127.0.0.1:9092",
         database="postgresql://a@b/c",
+        scenario=named,
         jobs=(),
-        **changes,
     )
     plan.validate()
     devices, api = "http://127.0.0.1:1", "http://127.0.0.1:2"
@@ -127,7 +126,7 @@ def test_processes_of_a_scenario_know_its_hall_and_leave_its_jobs_to_placement(
     tmp_path: Path,
 ) -> None:
     scenario = small(tmp_path)
-    roles = roles_by_name(tmp_path, scenario, scenario="pump-trip")
+    roles = roles_by_name(tmp_path, scenario, named="pump-trip")
     world = roles["emulator"].arguments
     assert world[:2] == ("emulator", "serve")
     assert world[world.index("--scenario") + 1] == "pump-trip"
@@ -137,7 +136,7 @@ def test_processes_of_a_scenario_know_its_hall_and_leave_its_jobs_to_placement(
 
 
 def test_processes_of_a_recording_know_its_hall(tmp_path: Path) -> None:
-    roles = roles_by_name(tmp_path, None, replay=tmp_path / "record")
+    roles = roles_by_name(tmp_path, replay=tmp_path / "record")
     world = roles["emulator"].arguments
     assert world[:4] == ("emulator", "replay", str(tmp_path / "record"), "--loop")
     for name in ("controller", "api"):
