@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fleet.errors import ConfigurationError
 
 _J_PER_KWH = 3.6e6
-S_PER_H = 3_600.0
+_S_PER_H = 3_600.0
 _MILLION = 1e6
 PERCENTS = (50.0, 90.0, 99.0)
 
@@ -37,8 +37,8 @@ class Spent:
     """Of chips, the rest of the sleds, and cooling."""
     chip_s: float = 0.0
     """Chip-seconds held by replicas."""
-    chip_usd: float = 0.0
-    """What these cost at each generation's own price, without energy."""
+    usd_per_chip_hour: float = 0.0
+    """Mean of what these cost at each generation's own price, without energy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +109,9 @@ class ServingReport:
 
     def _usd_per_million_tokens(self, energy_j: float) -> float:
         energy = energy_j / _J_PER_KWH * self.prices.usd_per_kwh
-        price = self.prices.usd_per_chip_hour
-        chips = self.spent.chip_usd if price is None else self.spent.chip_s / S_PER_H * price
+        given = self.prices.usd_per_chip_hour
+        price = self.spent.usd_per_chip_hour if given is None else given
+        chips = self.spent.chip_s / _S_PER_H * price
         return _ratio((energy + chips) * _MILLION, self.output_tokens)
 
 

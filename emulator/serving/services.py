@@ -14,7 +14,6 @@ from emulator.serving.latency import Durations
 from emulator.serving.replica import BatchLimits, Replica
 from emulator.serving.report import (
     PERCENTS,
-    S_PER_H,
     PriceSettings,
     Quantiles,
     ServingReport,
@@ -80,7 +79,8 @@ class Serving:
         self._runs_of_sled: dict[int, list[JobRun]] = {}
         self._span_s = 0.0
         self._chip_s = 0.0
-        self._chip_usd = 0.0
+        self._usd_s_per_hour = 0.0
+        """Price of an hour times seconds, summed over chips."""
 
     def reconcile(self, wanted: Sequence[Mapping[str, JobSpec]], now_s: float) -> bool:
         """Take what each sled was told to run; whether any chip's work changed."""
@@ -132,7 +132,7 @@ class Serving:
                 _add_work(work, server)
                 chip_s = len(server.chips) * dt_s
                 self._chip_s += chip_s
-                self._chip_usd += chip_s / S_PER_H * server.sku.usd_per_chip_hour
+                self._usd_s_per_hour += chip_s * server.sku.usd_per_chip_hour
         self._span_s += dt_s
         self._account()
         return work
@@ -220,7 +220,10 @@ class Serving:
             latency=_quantiles(tally.latency),
             span_s=self._span_s,
             spent=Spent(
-                chip_j=chip_j, plant_j=plant_j, chip_s=self._chip_s, chip_usd=self._chip_usd
+                chip_j=chip_j,
+                plant_j=plant_j,
+                chip_s=self._chip_s,
+                usd_per_chip_hour=self._usd_s_per_hour / self._chip_s if self._chip_s else 0.0,
             ),
             prices=prices or PriceSettings(),
         )
