@@ -107,7 +107,8 @@ def print_table(console: Console, suite: str, cases: Sequence[Case]) -> None:
     table = Table(title=f"isotherm bench {suite}")
     others = tuple(dict.fromkeys(name for case in cases for name in case.beside))
     for heading in ("case", "what", "metric", "measured", "target", "passed", *others):
-        table.add_column(heading)
+        # Of all columns only the titles may be broken; a metric's name is what one looks for.
+        table.add_column(heading, no_wrap=heading != "what", max_width=60)
     for case in cases:
         if case.reason:
             table.add_row(case.id, case.title, "", f"not run: {case.reason}", "", "no")

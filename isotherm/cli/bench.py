@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from controller.cooling.settings import LawName
 from fleet.errors import ConfigurationError
 from isotherm.bench.cooling import suite as cooling
 from isotherm.bench.registry import SUITES
 from isotherm.bench.report import print_table, to_json
+from isotherm.cli.output import terminal
 
 DEFAULT_SEED = 20_260_101
 
@@ -55,7 +55,7 @@ def bench(
     if json is not None and str(json) == "-":
         typer.echo(report.decode(), nl=False)
     else:
-        print_table(Console(), suite, cases)
+        print_table(terminal(), suite, cases)
         if json is not None:
             json.write_bytes(report)
     if not all(case.passed for case in cases):
