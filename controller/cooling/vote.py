@@ -118,7 +118,7 @@ def _seen(
         learnt_s += dt_s
         bias_k += (matched_c - inlet_c - bias_k) * min(dt_s / max(learnt_s, 1.0), 1.0)
     gap_k = matched_c - inlet_c - bias_k
-    jump = 1.0 if fresh else -math.expm1(-dt_s / settings.jump_filter_s)
+    jump = -math.expm1(-dt_s / settings.jump_filter_s)
     drift = -math.expm1(-dt_s / settings.drift_filter_s)
     return replace(
         state,
