@@ -53,6 +53,9 @@ class RunningJob:
     """Execution latency of the last step at `PERCENTILES`; None when nothing ran."""
     requests_completed_total: int
     """Requests of the replicas whose first chip is on this sled."""
+    requests_running: int
+    """The same that are in their batches."""
+    requests_waiting: int
     ttft_s: tuple[float, float] | None
     """p50 and p99 of the time to first token, over the last minute."""
     tpot_s: tuple[float, float] | None

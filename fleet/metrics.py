@@ -22,6 +22,7 @@ class Source(StrEnum):
     NEURON = "neuron-monitor"  # the Neuron tools on the host
     SYSFS = "neuron-sysfs"  # the Neuron driver's files on the host
     REDFISH = "redfish"  # the sled's BMC or the CDU
+    SERVING = "serving engine"  # vLLM's production metrics on the host
     AGENT = "agent"  # the agent itself
 
 
@@ -83,6 +84,7 @@ STATES: Final[dict[str, tuple[str, ...]]] = {
 _CHIP, _SLED, _CDU, _PUMP = Scope.CHIP, Scope.SLED, Scope.CDU, Scope.PUMP
 _G, _C, _S = Kind.GAUGE, Kind.COUNTER, Kind.STATE
 _N, _Y, _R, _A = Source.NEURON, Source.SYSFS, Source.REDFISH, Source.AGENT
+_V: Final = Source.SERVING
 _BIG: Final = 2.0**63
 
 METRICS: Final[tuple[MetricSpec, ...]] = (
@@ -120,6 +122,9 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     _row(_SLED, _G, _N, "neuron_runtimes_count", (0, 1024), "Processes that hold NeuronCores."),
     _row(_SLED, _C, _N, "executions_completed_total", (0, _BIG), "Executions that completed."),
     _row(_SLED, _C, _N, "execution_errors_total", (0, _BIG), "Executions that failed."),
+    _row(_SLED, _G, _V, "requests_running_count", (0, 1e6), "Requests in the batches."),
+    _row(_SLED, _G, _V, "requests_waiting_count", (0, 1e6), "Requests that wait for a batch."),
+    _row(_SLED, _C, _V, "requests_completed_total", (0, _BIG), "Requests that were answered."),
     _row(_CDU, _G, _R, "supply_c", (-10, 90), "Coolant sent to the racks."),
     _row(_CDU, _G, _R, "return_c", (-10, 110), "Coolant back from the racks."),
     _row(_CDU, _G, _R, "secondary_flow_lpm", (0, 5000), "Coolant flow to the racks."),

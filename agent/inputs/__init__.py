@@ -9,6 +9,7 @@ from agent.inputs.cdu_redfish import CduRedfishInput
 from agent.inputs.devices import CduDevices, SledDevices
 from agent.inputs.neuron_monitor import NeuronMonitorInput
 from agent.inputs.neuron_sysfs import NeuronSysfsInput
+from agent.inputs.serving_engine import ServingEngineInput
 from agent.inputs.sled_redfish import SledRedfishInput
 
 SLED_INPUTS: Final[Mapping[str, Callable[[SledDevices], Input | None]]] = {
@@ -16,6 +17,7 @@ SLED_INPUTS: Final[Mapping[str, Callable[[SledDevices], Input | None]]] = {
         sled.lines, chips=sled.chips, semantics=sled.ecc_semantics
     ),
     "redfish": lambda sled: SledRedfishInput(sled.bmc),
+    "serving-engine": lambda sled: ServingEngineInput(sled.runtime),
     "neuron-sysfs": lambda sled: (
         NeuronSysfsInput(sled.sysfs, chips=sled.chips) if sled.sysfs else None
     ),

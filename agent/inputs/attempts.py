@@ -17,6 +17,7 @@ class Gathered:
     """What the requests of one tick have brought so far."""
 
     values: dict[Key, float] = field(default_factory=dict)
+    counters: dict[Key, int] = field(default_factory=dict)
     errors: list[DeviceError] = field(default_factory=list)
 
 
@@ -46,7 +47,9 @@ class Attempts:
             self._leave_alone(str(error), now_s)
         else:
             self._wait_s = 0.0
-        return Samples(values=gathered.values, errors=tuple(gathered.errors))
+        return Samples(
+            values=gathered.values, counters=gathered.counters, errors=tuple(gathered.errors)
+        )
 
     def _leave_alone(self, silence: str, now_s: float) -> None:
         self._silence = silence

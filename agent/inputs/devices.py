@@ -15,6 +15,7 @@ class SledDevices:
     """Reports of neuron-monitor."""
     bmc: Transport
     runtime: Transport
+    """Starts and stops jobs, and exposes what its serving engines say."""
     sysfs: Path | None = None
     """The directory of the Neuron driver's devices; None: it is not read."""
     chips: int = 4

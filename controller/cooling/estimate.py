@@ -14,6 +14,7 @@ from controller.cooling.settings import EstimateSettings
 from controller.cooling.vote import FlowVote, SupplyVote
 from controller.state.snapshot import FleetSnapshot
 from fleet.clock import NS_PER_S
+from fleet.frame import MISSING_COUNT
 from fleet.metrics import LEAK_STATES, STATES, LeakState
 from thermal.control.failsafe import FailsafeReason, SensorTrust, distrust, observe
 from thermal.model import loop as model
@@ -32,6 +33,17 @@ class HeatChange:
     in_s: float
     heat_w: float
     """Into the coolant, more (or less) than now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueReadings:
+    """Requests of all serving engines of a loop; NaN where none tells."""
+
+    sleds_count: int = 0
+    """That tell."""
+    waiting_count: float = math.nan
+    running_count: float = math.nan
+    completed_total: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +73,8 @@ class LoopReadings:
     pumps_running: int = 0
     """Pumps that turn as fast as the fastest, or nearly."""
     announced: tuple[HeatChange, ...] = ()
+    """By placement."""
+    queue: QueueReadings = field(default_factory=QueueReadings)
     pump_power_w: float = math.nan
     """Of all pumps together."""
     wet_bulb_c: float = math.nan
@@ -114,6 +128,7 @@ class LoopInputs:
     age_s: float = 0.0
     """Of the CDU's telemetry."""
     announced: tuple[HeatChange, ...] = ()
+    """By placement, or foretold by the serving queue."""
     supply_late_s: float = 0.0
     """How much later than the CDU's own sensor the supply temperature follows."""
 
@@ -146,7 +161,23 @@ def read_loop(
         pumps_running=running(snapshot.pump["pump_speed_ratio"][loop], settings),
         sleds_flow_lpm=_sum_of_all(snapshot.sled["coolant_flow_lpm"][sleds][fresh], len(fresh)),
         pump_power_w=_sum(_finite(snapshot.pump["pump_power_w"][loop])),
+        queue=_queue(snapshot, sleds, fresh),
         identified=identified or Identified(),
+    )
+
+
+def _queue(snapshot: FleetSnapshot, sleds: slice, fresh: NDArray[np.bool_]) -> QueueReadings:
+    waiting = snapshot.sled["requests_waiting_count"][sleds]
+    running_now = snapshot.sled["requests_running_count"][sleds]
+    done = snapshot.sled_counts["requests_completed_total"][sleds]
+    tells = fresh & np.isfinite(waiting) & np.isfinite(running_now) & (done != MISSING_COUNT)
+    if not tells.any():
+        return QueueReadings()
+    return QueueReadings(
+        sleds_count=int(tells.sum()),
+        waiting_count=_sum(_finite(waiting[tells])),
+        running_count=_sum(_finite(running_now[tells])),
+        completed_total=int(done[tells].sum()),
     )
 
 

@@ -5,7 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from controller.cooling import estimate, follow, laws, relief, reset, shell, supervise
+from controller.cooling import (
+    estimate,
+    follow,
+    laws,
+    relief,
+    reset,
+    serving_queue,
+    shell,
+    supervise,
+)
 from controller.cooling.control import (
     CapLoop,
     ChangeMode,
@@ -26,6 +35,7 @@ from controller.cooling.laws.law import LawState
 from controller.cooling.margins import Margins, margins
 from controller.cooling.relief import ReliefState
 from controller.cooling.reset import ResetState
+from controller.cooling.serving_queue import QueueState
 from controller.cooling.settings import CoolingSettings, LawName
 from controller.cooling.shell import ShellInputs
 from controller.cooling.supervise import Verdict
@@ -67,6 +77,7 @@ class LoopControl:
     follow: FollowState = field(default_factory=FollowState)
     """Whether valve and pumps do what they are told."""
     reset: ResetState = field(default_factory=ResetState)
+    queue: QueueState = field(default_factory=QueueState)
     margins: Margins = field(default_factory=Margins)
     readings: LoopReadings | None = None
     """Of the last cycle: what a decision or a prediction was based on."""
@@ -136,8 +147,20 @@ def advance(
     first = control.at_unix_ns == 0
     dt_s = 0.0 if first else max(at_unix_ns - control.at_unix_ns, 0) / NS_PER_S
     known, inputs = estimate.step(settings.estimate, control.estimate, readings, dt_s)
+    queue, foretold = serving_queue.step(
+        settings.queue,
+        control.queue,
+        readings.queue,
+        heat_w=inputs.heat_w,
+        dt_s=dt_s,
+        placing=bool(readings.announced),
+    )
+    inputs = replace(inputs, announced=(*inputs.announced, *foretold))
     heard = replace(
-        control, readings=readings, moving_per_s=_moving_per_s(control.readings, readings)
+        control,
+        readings=readings,
+        queue=queue,
+        moving_per_s=_moving_per_s(control.readings, readings),
     )
     heard, inputs = _followed(heard, inputs, settings)
     seen = _remember(heard, known, inputs, at_unix_ns, settings)

@@ -273,6 +273,26 @@ class ReliefSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSettings:
+    """What is made of the serving queue. Estimates."""
+
+    filter_s: float = 3.0
+    """Of rates: frames come once a second, each sled's at its own moment."""
+    swing_s: float = 60.0
+    """Over which arrivals that come and go are told from a load that stays."""
+    settled_ratio: float = 0.1
+    """As many are answered as come, to within this share."""
+    settle_s: float = 15.0
+    """So long, before heat and rate belong together: headers do not matter, batches do."""
+    memory_s: float = 3_600.0
+    least_lesson_s: float = 30.0
+    least_ratio: float = 0.02
+    """Of the heat: less is not worth a word."""
+    longest_s: float = 60.0
+    """Further ahead nobody looks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResetSettings:
     """The slow layer that moves the supply set-point. Estimates, but where a source is named."""
 
@@ -320,6 +340,7 @@ class CoolingSettings:
     )
     follow: FollowSettings = field(default_factory=FollowSettings)
     relief: ReliefSettings = field(default_factory=ReliefSettings)
+    queue: QueueSettings = field(default_factory=QueueSettings)
     throttle: ThrottleSettings = field(default_factory=ThrottleSettings)
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     reset: ResetSettings | None = None

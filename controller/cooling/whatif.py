@@ -13,7 +13,7 @@ from controller.cooling.control import (
     LoopSetpoints,
     ManualOrder,
 )
-from controller.cooling.estimate import HeatChange, LoopReadings
+from controller.cooling.estimate import HeatChange, LoopReadings, QueueReadings
 from controller.cooling.loop import LoopControl, advance
 from controller.cooling.settings import CoolingSettings, LawName
 from fleet.clock import NS_PER_S
@@ -377,6 +377,7 @@ def _as_read(
         inlet_c=point.inlet_c,
         sleds_flow_lpm=flow_lpm,
         announced=case.coming(after_s),
+        queue=QueueReadings(),
     )
 
 

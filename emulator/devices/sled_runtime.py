@@ -1,4 +1,7 @@
-"""The job runtime of a sled: what its agent tells to start and stop shares of gangs."""
+"""The job runtime of a sled: what its agent tells to start and stop shares of gangs.
+
+`/metrics` is that of the serving engines which it runs.
+"""
 
 import threading
 from typing import Annotated, Final
@@ -6,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
+from emulator.devices import vllm_metrics
 from emulator.devices.answer import Answer
 from emulator.devices.view import WorldView
 from emulator.faults.reach import check_answers
@@ -13,6 +17,7 @@ from emulator.models import SERVED
 from emulator.readings import JobSpec, RunningJob
 
 JOBS: Final = "/v1/jobs"
+METRICS: Final = "/metrics"
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -78,6 +83,8 @@ class SledRuntime:
         path = parts.path.rstrip("/")
         if path == JOBS:
             return self._on_jobs(method)
+        if path == METRICS:
+            return self._on_metrics(method)
         job_id = unquote(path.removeprefix(f"{JOBS}/"))
         if not path.startswith(f"{JOBS}/") or not 1 <= len(job_id) <= 200:
             raise _RefusedError(404, "Not found", f"no resource at {path}; jobs are at {JOBS}")
@@ -98,6 +105,12 @@ class SledRuntime:
         running = {job.job_id: job for job in self._world.sled_readings(self._row).jobs}
         jobs = [_described(spec, running.get(job_id)) for job_id, spec in wanted.items()]
         return Answer(status=200, body=msgspec.json.encode({"jobs": jobs}))
+
+    def _on_metrics(self, method: str) -> Answer:
+        if method not in {"GET", "HEAD"}:
+            return _not_allowed(method, METRICS, "GET, HEAD")
+        body = vllm_metrics.render(self._world.sled_readings(self._row).jobs)
+        return Answer(status=200, body=body, content_type=vllm_metrics.CONTENT_TYPE)
 
     def _one(self, job_id: str) -> Answer:
         spec = self._world.sled_requests(self._row).jobs.get(job_id)

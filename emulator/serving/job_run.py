@@ -62,6 +62,8 @@ class JobRun:
     def start_span(self) -> None:
         self._alive = 0
         self._dead = 0
+        self._running = dict.fromkeys(self.shares, 0)
+        self._waiting = dict.fromkeys(self.shares, 0)
         self._steps: list[tuple[float, int]] = []
 
     def count(self, replica: Replica, sleds: Sequence[int], *, alive: bool) -> None:
@@ -69,6 +71,8 @@ class JobRun:
         self._alive += alive
         self._dead += not alive
         self._steps += replica.steps
+        self._running[sleds[0]] += replica.running
+        self._waiting[sleds[0]] += replica.waiting
         executions = sum(count for _, count in replica.steps)
         for sled in sleds:
             self._executions[sled] += executions
@@ -101,6 +105,8 @@ class JobRun:
             errors_total=self._errors[sled],
             latency_s=self._latency_s,
             requests_completed_total=self._requests[sled],
+            requests_running=self._running[sled],
+            requests_waiting=self._waiting[sled],
             ttft_s=times[0] if times else None,
             tpot_s=times[1] if times else None,
             host_bytes=_HOST_BYTES,

@@ -105,9 +105,18 @@ class Replica:
         """Computed prompts whose cache is to move to a replica that decodes them."""
 
     @property
+    def waiting(self) -> int:
+        """Requests that are not in the batch yet."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        return len(self._batch)
+
+    @property
     def queue_length(self) -> int:
         """Requests that wait or run."""
-        return len(self._waiting) + len(self._batch)
+        return self.waiting + self.running
 
     @property
     def cached_bytes(self) -> float:

@@ -177,10 +177,13 @@ class Cdu(Device):
 @dataclass
 class JobRuntime(Device):
     status: int = 201
+    metrics: bytes | None = None
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         if self.away:
             raise NoAnswerError("fake does not answer: connection refused")
+        if method == "GET":
+            return (404, b"") if self.metrics is None else (200, self.metrics)
         self.written.append((method, path, json.loads(body) if body else None))
         if method == "DELETE":
             return 204, b""

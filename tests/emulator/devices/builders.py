@@ -33,6 +33,8 @@ def running_job(**changes: Any) -> RunningJob:
         errors_total=2,
         latency_s=(0.0041, 0.0042, 0.0044, 0.0045, 0.0047, 0.0061, 0.0088),
         requests_completed_total=12,
+        requests_running=5,
+        requests_waiting=3,
         ttft_s=(0.2, 0.5),
         tpot_s=(0.02, 0.03),
         host_bytes=2_147_483_648,

@@ -145,6 +145,18 @@ def test_both_replicas_get_their_part_of_the_queue() -> None:
     assert first == pytest.approx(second, rel=0.1)
 
 
+def test_running_and_waiting_requests_are_shown_where_a_replica_begins() -> None:
+    serving = serving_of()
+    spec = share((0, 1), tensor_parallel=8)
+    serving.reconcile(wanted_of((0, spec), (1, spec)), 0.0)
+    serve(serving, 30, load_ratio=2.0)
+    first, second = (serving.running_jobs(sled)[0] for sled in (0, 1))
+    assert first.requests_running > 0
+    assert first.requests_waiting > 0
+    assert first.requests_running + first.requests_waiting == serving.queued
+    assert (second.requests_running, second.requests_waiting) == (0, 0)
+
+
 def test_a_stopped_chip_takes_its_replica_down_and_leaves_the_other() -> None:
     serving = serving_of()
     serving.reconcile(wanted_of((0, share(chips=(0, 1, 2, 3), tensor_parallel=2))), 0.0)
