@@ -12,7 +12,7 @@ from controller.cooling import estimate, serving_queue
 from controller.cooling.estimate import HeatChange, QueueReadings
 from controller.cooling.serving_queue import QueueState
 from controller.cooling.settings import EstimateSettings, QueueSettings
-from tests.controller.spoken import SpokenFleet
+from tests.controller.spoken import SpokenFleet, Wanted
 
 SETTINGS = QueueSettings()
 MOST_PER_S = 400.0
@@ -67,9 +67,9 @@ class Replicas:
         return sum(change.heat_w for change in self.told)
 
 
-def taught(**changed: bool) -> Replicas:
+def taught(*, linked: bool = True) -> Replicas:
     """That have seen little and much load; the last minutes were full."""
-    return Replicas(**changed).live([*[80.0] * 150, *[380.0] * 300])
+    return Replicas(linked=linked).live([*[80.0] * 150, *[380.0] * 300])
 
 
 def test_nothing_is_foretold_before_it_was_seen() -> None:
@@ -188,7 +188,7 @@ def test_whatever_is_read_what_is_told_is_finite_and_within_what_was_seen(
 def test_the_queue_of_a_loop_is_that_of_the_sleds_that_tell_and_are_heard() -> None:
     fleet = SpokenFleet()
     first, second, third, *_ = fleet.fleet_map.sled_ids
-    says = {"requests_waiting_count": {0: 5.0}, "requests_running_count": {0: 40.0}}
+    says: Wanted = {"requests_waiting_count": {0: 5.0}, "requests_running_count": {0: 40.0}}
     fleet.sled = dict.fromkeys((first, second, third), says)
     fleet.counts = {
         sled_id: {"requests_completed_total": {0: count}}
