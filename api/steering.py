@@ -63,7 +63,7 @@ def steered_loop(loop_id: str, heard: HeardLoop | None, chips: int) -> SteeredLo
 
 
 def check_version(
-    given: str | None, loop_id: str, heard: HeardLoop | None, order: ManualOrder | None
+    given: str | None, loop_id: str, heard: HeardLoop | None, standing: ManualOrder | None
 ) -> None:
     """428 without If-Match, 412 for one of another time."""
     if given is None:
@@ -72,7 +72,7 @@ def check_version(
             f"name the version of {loop_id} that you have seen in If-Match",
             kind="no-version",
         )
-    now = version_of(heard, order)
+    now = version_of(heard, standing)
     if given.strip().removeprefix("W/").strip('"') not in {now, "*"}:
         raise RefusedRequestError(
             HTTPStatus.PRECONDITION_FAILED,
@@ -82,50 +82,89 @@ def check_version(
         )
 
 
+def with_effect(refused: RefusedRequestError, loop: SteeredLoop, order: ManualOrder) -> Exception:
+    """The same refusal, with the limits in force on the loop and what the order would do."""
+    return _refused(loop, order, refused.status, refused.detail, str(refused.kind))
+
+
 def check_order(loop: SteeredLoop, order: ManualOrder) -> None:
     """Raises RefusedRequestError naming the limit in force and the predicted effect."""
     control = loop.control
+    wrong = HTTPStatus.UNPROCESSABLE_ENTITY
+    if not order.reason.strip():
+        raise _refused(loop, order, wrong, "an order needs a reason, for the record", "no-reason")
     if not order.failsafe and control.mode is Mode.FAILSAFE:
         trips = ", ".join(trip.reason.value for trip in control.trips)
-        raise RefusedRequestError(
+        raise _refused(
+            loop,
+            order,
             HTTPStatus.CONFLICT,
             f"{loop.id} is in FAILSAFE ({control.mode_reason}); it takes no orders until that is "
             "over",
-            kind="loop-in-failsafe",
+            "loop-in-failsafe",
             limit=f"latched trips: {trips}" if trips else "inputs that can be trusted",
-            predicted=_effect(loop, order),
         )
-    if order == replace(order, valve_ratio=None, pump_ratio=None, supply_c=None):
-        if not order.failsafe:
-            raise RefusedRequestError(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "name valve_ratio, pump_ratio or supply_c",
-                kind="empty-override",
-            )
-        return
-    for name, value, low, high in _limits(loop, order):
-        if value is not None and not low <= value <= high:
-            unit = " °C" if name.endswith("_c") else ""
-            raise RefusedRequestError(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                f"{name} of {value:g}{unit} is outside {low:g} to {high:g}{unit}, the limits in "
-                f"force on {loop.id}; predicted effect: {_effect(loop, order)}",
-                kind="outside-limits",
-                limit=f"{name} {low:g}..{high:g}{unit}",
-                predicted=_effect(loop, order),
-            )
+    asked = [limit for limit in _limits(loop, order) if limit.asked is not None]
+    if not asked and not order.failsafe:
+        raise RefusedRequestError(
+            wrong, "name valve_ratio, pump_ratio or supply_c", kind="empty-override"
+        )
+    for limit in asked:
+        if not limit.holds:
+            detail = f"{limit.name} of {limit.asked:g}{limit.unit} is outside the limits"
+            raise _refused(loop, order, wrong, detail, "outside-limits", limit=str(limit))
 
 
-def _limits(loop: SteeredLoop, order: ManualOrder) -> list[tuple[str, float | None, float, float]]:
-    """Name, asked, lowest and highest; the dew point raises the lowest set-point."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limit:
+    name: str
+    asked: float | None
+    low: float
+    high: float
+
+    @property
+    def holds(self) -> bool:
+        return self.asked is None or self.low <= self.asked <= self.high
+
+    @property
+    def unit(self) -> str:
+        return " °C" if self.name.endswith("_c") else ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.low:g}..{self.high:g}{self.unit}"
+
+
+def _refused(
+    loop: SteeredLoop,
+    order: ManualOrder,
+    status: HTTPStatus,
+    detail: str,
+    kind: str,
+    *,
+    limit: str | None = None,
+) -> RefusedRequestError:
+    limit = limit or ", ".join(map(str, _limits(loop, order)))
+    effect = _effect(loop, order)
+    return RefusedRequestError(
+        status,
+        f"{detail}; limit in force on {loop.id}: {limit}; predicted effect: {effect}",
+        kind=kind,
+        limit=limit,
+        predicted=effect,
+    )
+
+
+def _limits(loop: SteeredLoop, order: ManualOrder) -> tuple[_Limit, ...]:
+    """The dew point raises the lowest set-point."""
     limits = loop.settings.shell
     floor_c = shell.dew_floor_c(limits, loop.control.dew_point_c)
     least_c = max(limits.supply_least_c, round(floor_c, 1))
-    return [
-        ("supply_c", order.supply_c, least_c, max(limits.supply_most_c, least_c)),
-        ("valve_ratio", order.valve_ratio, 0.0, 1.0),
-        ("pump_ratio", order.pump_ratio, limits.pump_least_ratio, 1.0),
-    ]
+    most_c = max(limits.supply_most_c, least_c)
+    return (
+        _Limit(name="supply_c", asked=order.supply_c, low=least_c, high=most_c),
+        _Limit(name="valve_ratio", asked=order.valve_ratio, low=0.0, high=1.0),
+        _Limit(name="pump_ratio", asked=order.pump_ratio, low=limits.pump_least_ratio, high=1.0),
+    )
 
 
 def _effect(loop: SteeredLoop, order: ManualOrder) -> str:

@@ -21,7 +21,7 @@ from api.schemas.loops import (
     loop_out,
 )
 from api.schemas.page import Page
-from api.steering import SteeredLoop, check_order, check_version, steered_loop
+from api.steering import SteeredLoop, check_order, check_version, steered_loop, with_effect
 from controller.cooling.control import ManualOrder, TripReset
 from controller.cooling.whatif import Supposition
 from fleet.clock import NS_PER_S
@@ -176,6 +176,7 @@ def _take(
 ) -> LoopOut:
     steered = _steered(desk, loop_id)
     check_order(steered, order)
+    _check_seen(desk, steered, order, if_match)
     reason = f"{order.reason} ({_asked(order)}, until {order.until_unix_ns // NS_PER_S})"
     wish = Wish(action=action, subject=loop_id, actor=order.actor, reason=reason)
     with desk.store.begin() as transaction:
@@ -186,6 +187,15 @@ def _take(
         record(desk, transaction, wish, request)
     nudge(desk, wish, request)
     return _loop(desk, loop_id, {loop_id: order})
+
+
+def _check_seen(desk: Desk, steered: SteeredLoop, order: ManualOrder, if_match: str | None) -> None:
+    """Before the transaction, which a prediction would hold up."""
+    heard = desk.live.loop(steered.id)
+    try:
+        check_version(if_match, steered.id, heard, _in_force(desk, _orders(desk).get(steered.id)))
+    except RefusedRequestError as refused:
+        raise with_effect(refused, steered, order) from refused
 
 
 def _asked(order: ManualOrder) -> str:

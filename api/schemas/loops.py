@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.live import HeardLoop
-from api.schemas.values import Name, Reason, States, Values, number, numbers, states, when
+from api.schemas.values import Name, Reason, States, Text, Values, number, numbers, states, when
 from controller.cooling.control import ManualOrder
 from controller.cooling.whatif import Forecast, ForecastPoint
 from fleet.topology import FleetMap
@@ -84,7 +84,10 @@ _For = Annotated[float, Field(ge=10.0, le=86_400.0, description="then the loop i
 class _Order(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[Reason, Field(examples=["balancing valves"])]
+    reason: Annotated[
+        Text,
+        Field(examples=["balancing valves"], description="without one nothing is taken"),
+    ] = ""
     actor: Annotated[Name, Field(examples=["ana"])] = "api"
     for_s: _For = 3600.0
 

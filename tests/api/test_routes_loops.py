@@ -111,7 +111,7 @@ def test_the_dew_point_is_a_limit(api: Running, http: httpx.Client) -> None:
 
 def test_without_reason_or_with_what_is_no_number(api: Running, http: httpx.Client) -> None:
     shown(api)
-    for changed in ({"reason": ""}, {"reason": None}, {"supply_c": math.nan}, {"for_s": 1e9}):
+    for changed in ({"reason": None}, {"supply_c": math.nan}, {"for_s": 1e9}):
         version = api.client.loop(LOOP)["version"]
         answer = http.patch(
             PATH,
@@ -120,6 +120,23 @@ def test_without_reason_or_with_what_is_no_number(api: Running, http: httpx.Clie
         )
         assert answer.status_code == 422, changed
         assert answer.json()["type"].endswith("invalid-request")
+
+
+def test_an_order_without_a_reason_is_told_limits_and_effect(
+    api: Running, http: httpx.Client
+) -> None:
+    shown(api)
+    bare = {name: value for name, value in ORDER.items() if name != "reason"}
+    etag = http.get(PATH).headers["etag"]
+    for body in (bare, {**bare, "reason": ""}, {**bare, "reason": "  "}):
+        answer = http.patch(PATH, json=body, headers={"If-Match": etag})
+        problem = answer.json()
+        assert (answer.status_code, problem["type"][-9:]) == (422, "no-reason")
+        assert "needs a reason" in problem["detail"]
+        assert problem["limit"] == "supply_c 17..45 °C, valve_ratio 0..1, pump_ratio 0.3..1"
+        assert "the worst chip would reach" in problem["predicted"]
+    with api.store.read() as tx:
+        assert tx.loop_orders.get(LOOP) is None
 
 
 def test_a_stale_etag_is_refused_and_none_at_all_too(api: Running, http: httpx.Client) -> None:
@@ -131,6 +148,8 @@ def test_a_stale_etag_is_refused_and_none_at_all_too(api: Running, http: httpx.C
     again = http.patch(PATH, json={**ORDER, "supply_c": 37.0}, headers={"If-Match": etag})
     assert again.status_code == 412
     assert "has changed since you looked" in again.json()["detail"]
+    assert again.json()["limit"].startswith("supply_c 17..45 °C")
+    assert "the worst chip would reach" in again.json()["predicted"]
 
 
 def test_a_loop_in_failsafe_takes_no_orders_but_full_cooling(
@@ -150,6 +169,7 @@ def test_a_loop_in_failsafe_takes_no_orders_but_full_cooling(
     assert answer.status_code == 409
     assert answer.json()["limit"] == "latched trips: loss_of_flow"
     assert "interlock: loss of flow" in answer.json()["detail"]
+    assert "the worst chip would reach" in answer.json()["detail"]
     version = api.client.loop(LOOP)["version"]
     body = {"mode": "failsafe", "reason": "to be sure", "actor": "kim"}
     assert api.client.override_loop(LOOP, body, version=version)["override"]["mode"] == "failsafe"

@@ -61,6 +61,19 @@ def test_set_override_release_and_reset(api: Running) -> None:
     assert "will be reset" in said(api, "loop", "reset", LOOP, "--reason", "looked")
 
 
+def test_a_refusal_names_the_limit_and_the_effect(api: Running) -> None:
+    shown(api)
+    for asked, limit in (
+        (("--supply-c", "55", "--reason", "hot"), "supply_c 17..45 °C"),
+        (("--supply-c", "38", "--reason", ""), "supply_c 17..45 °C, valve_ratio 0..1"),
+    ):
+        ended = CliRunner().invoke(app, ["loop", "set", LOOP, *asked, "--api", api.server.url])
+        assert ended.exit_code == 1
+        told = " ".join(ended.output.split() or str(ended.exception).split())
+        assert limit in told
+        assert "predicted effect: the worst chip would reach" in told
+
+
 def test_explain_tells_why_and_what_if(api: Running) -> None:
     shown(api)
     told = said(api, "explain", "loop", LOOP, "--pumps-out", "2", "--seconds", "20")
