@@ -278,10 +278,10 @@ class QueueSettings:
 
     filter_s: float = 3.0
     """Of rates: frames come once a second, each sled's at its own moment."""
-    swing_s: float = 60.0
+    swing_s: float = 30.0
     """Over which arrivals that come and go are told from a load that stays."""
     settled_ratio: float = 0.1
-    """As many are answered as come, to within this share."""
+    """Of the answers: batches that fill or empty by less are settled."""
     settle_s: float = 15.0
     """So long, before heat and rate belong together: headers do not matter, batches do."""
     memory_s: float = 3_600.0

@@ -88,11 +88,21 @@ def test_a_queue_that_has_no_more_arrivals_foretells_the_fall_and_when() -> None
     assert hall.heat_w == pytest.approx(before_w, rel=0.02)  # the heat knows nothing of it yet
     assert -80e3 < hall.told_w < -20e3
     first, *_, last = (change.in_s for change in hall.told)
-    waits_s = hall.waiting / hall.state.answered_per_s
+    waits_s = hall.waiting / hall.state.answered_requests_per_s
     assert waits_s <= first < last <= waits_s + RESIDENCE_S + 1.0
     hall.live([80.0] * 60)
     assert hall.heat_w < before_w - 50e3
     assert hall.told == ()  # it has come: nothing is told any more
+
+
+def test_a_hall_that_was_overloaded_from_the_first_has_learnt_what_full_means() -> None:
+    """More comes than is answered: queues grow, batches are as full as they can be."""
+    hall = Replicas().live([*[80.0] * 150, *[520.0] * 100])
+    before_w = hall.heat_w
+    for _ in range(int(hall.waiting / MOST_PER_S) - 2):
+        hall.live([80.0])
+        assert hall.heat_w == pytest.approx(before_w, rel=0.02)
+    assert -80e3 < hall.told_w < -40e3
 
 
 def test_arrivals_that_come_back_foretell_the_rise() -> None:
@@ -137,7 +147,7 @@ def test_arrivals_that_swing_in_40_s_are_not_passed_on() -> None:
 
 def test_a_sled_that_is_lost_or_starts_to_count_anew_is_no_change_of_load() -> None:
     hall = taught()
-    arriving = hall.state.arriving_per_s
+    arriving = hall.state.arriving_requests_per_s
     hall.sleds, kept = 3, (hall.done, hall.waiting)
     hall.done, hall.waiting = 0.7 * hall.done, 0.7 * hall.waiting
     hall.look()
@@ -145,7 +155,7 @@ def test_a_sled_that_is_lost_or_starts_to_count_anew_is_no_change_of_load() -> N
     hall.look()
     hall.done = 0.0  # all engines have started again
     hall.look()
-    assert hall.state.arriving_per_s == arriving
+    assert hall.state.arriving_requests_per_s == arriving
     assert hall.told == ()
 
 
