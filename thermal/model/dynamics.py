@@ -18,8 +18,6 @@ from thermal.valve import SEAT_RATIO
 
 _PG25_W_PER_K_PER_LPM = float(w_per_k_per_lpm(40.0))
 LEAST_LPM = 1.0
-_MOST_RISE_K = 200.0
-"""Across the sleds: where nothing flows, plates hold the heat."""
 
 Parcels = tuple[tuple[float, float], ...]
 """Litres and temperature of what is in a pipe, oldest first."""
@@ -131,7 +129,7 @@ def foresee(
         rate = _PG25_W_PER_K_PER_LPM * flow
         heat_w += heat_share * (wanted_w - heat_w)
         inlet_c = _pushed(supply_pipe, flow / 60.0, supply_c)
-        return_c = _pushed(return_pipe, flow / 60.0, inlet_c + min(heat_w / rate, _MOST_RISE_K))
+        return_c = _pushed(return_pipe, flow / 60.0, inlet_c + heat_w / rate)
         cold_ratio = valve_flow_ratio(settings, valve)
         settled_c = exchanger_out_c(
             settings, return_c, facility_c, flow, cold_ratio, ua_ratio=ua_ratio
