@@ -28,14 +28,16 @@ _MOST_LABELS: Final = 12
 def write_report(run: ScenarioRun, file: Path) -> None:
     """PNG or, with any other suffix, HTML; ConfigurationError where that can not be written."""
     try:
-        if file.suffix == ".png":
-            figure = _figure(len(PANELS))
-            for axes, panel in zip(figure.subplots(len(PANELS), 1), PANELS, strict=True):
-                _draw(axes, panel, run)
-            figure.suptitle(f"{run.scenario.name}, seed {run.seed}")
-            figure.savefig(file)
-        else:
-            file.write_text(_page(run), encoding="utf-8")
+        # Opened first: a place that can not be written is told before anything is drawn.
+        with file.open("wb") as out:
+            if file.suffix == ".png":
+                figure = _figure(len(PANELS))
+                for axes, panel in zip(figure.subplots(len(PANELS), 1), PANELS, strict=True):
+                    _draw(axes, panel, run)
+                figure.suptitle(f"{run.scenario.name}, seed {run.seed}")
+                figure.savefig(out, format="png")
+            else:
+                out.write(_page(run).encode())
     except OSError as error:
         raise ConfigurationError(f"report {file}: {error.strerror or error}") from None
 

@@ -1,8 +1,8 @@
 """A fleet whose agents say what a test wants, frame by frame."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -11,7 +11,16 @@ from controller.state.columns import FleetColumns
 from controller.state.roster import Roster
 from controller.state.snapshot import FleetSnapshot
 from fleet.clock import NS_PER_S
-from fleet.frame import MISSING_COUNT, FloatBlock, Frame, Schema, cdu_schema, sled_schema
+from fleet.frame import (
+    MISSING_COUNT,
+    CountBlock,
+    FloatBlock,
+    Frame,
+    Schema,
+    Slab,
+    cdu_schema,
+    sled_schema,
+)
 from fleet.metrics import LEAK_STATES, LeakState
 from fleet.topology import (
     Cooling,
@@ -92,10 +101,6 @@ def make_frame(
     counts: Mapping[str, Mapping[int, int]] | None = None,
 ) -> Frame:
     """One tick; a value may differ by part. What is not named is absent."""
-    counters = np.full((1, len(schema.counters)), MISSING_COUNT, np.uint64)
-    if counts:
-        for place, column in enumerate(schema.counters):
-            counters[0, place] = counts.get(column.metric, {}).get(column.part, MISSING_COUNT)
     return Frame(
         agent=agent,
         epoch=epoch,
@@ -103,8 +108,8 @@ def make_frame(
         schema_id=_schema_id(schema),
         t0_unix_ns=at_unix_ns,
         dt_ns=NS_PER_S,
-        values=_row(schema, _key(values)),
-        counters=counters,
+        values=_row(schema, values)[None],
+        counters=_counters(schema, counts or {})[None],
     )
 
 
@@ -113,34 +118,42 @@ def _schema_id(schema: Schema) -> str:
     return schema.id
 
 
-Key = tuple[tuple[str, float | tuple[tuple[int, float], ...]], ...]
-
-
-def _key(values: Said) -> Key:
-    return tuple(
-        (name, tuple(value.items()) if isinstance(value, Mapping) else value)
-        for name, value in sorted(values.items())
-    )
+_Places = dict[str, list[tuple[int, int]]]
+"""Metric -> (column, part) pairs."""
 
 
 @cache
-def _places(schema: Schema) -> dict[str, list[tuple[int, int]]]:
-    """Metric -> (column, part) pairs."""
-    places: dict[str, list[tuple[int, int]]] = {}
+def _places(schema: Schema) -> _Places:
+    places: _Places = {}
     for place, column in enumerate(schema.columns):
         places.setdefault(column.metric, []).append((place, column.part))
     return places
 
 
-@lru_cache(maxsize=256)
-def _row(schema: Schema, values: Key) -> FloatBlock:
-    """Shared by all agents that say the same; frames are never written to."""
-    row = np.full((1, len(schema.columns)), np.nan, np.float32)
-    for name, value in values:
-        parts = dict(value) if isinstance(value, tuple) else None
-        for place, part in _places(schema).get(name, ()):
-            row[0, place] = value if parts is None else parts.get(part, np.nan)
+def _row(schema: Schema, values: Said) -> FloatBlock:
+    """[columns] what is not named is absent."""
+    absent = np.full(len(schema.columns), np.nan, np.float32)
+    return _said(_places(schema), absent, values)
+
+
+def _said(places: _Places, calm: FloatBlock, wanted: Said) -> FloatBlock:
+    """[columns] what is not named is calm, also of the parts of a metric that is."""
+    row = calm.copy()
+    for name, value in wanted.items():
+        for place, part in places.get(name, ()):
+            row[place] = value.get(part, calm[place]) if isinstance(value, Mapping) else value
     return row
+
+
+def _counters(schema: Schema, counts: Mapping[str, Mapping[int, int]]) -> CountBlock:
+    """[counters] alike."""
+    return np.array(
+        [
+            counts.get(column.metric, {}).get(column.part, MISSING_COUNT)
+            for column in schema.counters
+        ],
+        np.uint64,
+    )
 
 
 @dataclass
@@ -166,50 +179,72 @@ class SpokenFleet:
     def tick(self) -> FleetSnapshot:
         """A second later: every agent that is not silent has spoken."""
         self.seconds += 1
-        for row, sled_id in enumerate(self.fleet_map.sled_ids):
+        fleet = self.fleet_map
+        said: dict[int, list[_Says]] = {}
+        for row, sled_id in enumerate(fleet.sled_ids):
+            chips = int(fleet.chips_of_sled[row])
+            liquid = fleet.cooling_of_sled(row) is Cooling.LIQUID
             wanted = self.every_sled | self.sled.get(sled_id, {})
-            chips = int(self.fleet_map.chips_of_sled[row])
-            liquid = self.fleet_map.cooling_of_sled(row) is Cooling.LIQUID
-            calm = SLED_CALM if liquid else HOST_CALM
-            self._speak(sled_id, sled_schema(chips), _whole(wanted, calm, chips))
-        for row in self.fleet_map.loops_cooled_by(Cooling.LIQUID):
-            cdu_id = self.fleet_map.cdu_ids[row]
-            self._speak(cdu_id, cdu_schema(2), _whole(self.cdu, CDU_CALM, 2))
+            said.setdefault(chips, []).append((sled_id, row, _sled_calm(chips, liquid), wanted))
+        for chips, sleds in said.items():
+            self._speak(sled_schema(chips), sleds)
+        cdus = [
+            (fleet.cdu_ids[row], fleet.sleds + row, _cdu_calm(), self.cdu)
+            for row in fleet.loops_cooled_by(Cooling.LIQUID)
+        ]
+        self._speak(cdu_schema(2), cdus)
         return self.columns.snapshot(self.at_unix_ns, self.seconds)
 
-    def _speak(self, agent: str, schema: Schema, values: Said) -> None:
-        if agent in self.silent:
+    def _speak(self, schema: Schema, says: Sequence["_Says"]) -> None:
+        """All agents of one schema at once, which a long test is made of."""
+        says = [one for one in says if one[0] not in self.silent]
+        if not says:
             return
-        frame = make_frame(
-            agent,
-            schema,
-            values,
-            seq=self.seconds,
-            at_unix_ns=self.at_unix_ns,
-            counts=self.counts.get(agent),
+        agents = tuple(agent for agent, *_ in says)
+        counters = np.full((len(says), 1, len(schema.counters)), MISSING_COUNT, np.uint64)
+        for row, agent in enumerate(agents):
+            if agent in self.counts:
+                counters[row, 0] = _counters(schema, self.counts[agent])
+        places = _places(schema)
+        values = np.array([_said(places, calm, wanted) for _, _, calm, wanted in says])
+        ones = np.ones(len(says), np.int64)
+        slab = Slab(
+            schema_id=_schema_id(schema),
+            dt_ns=NS_PER_S,
+            agents=agents,
+            epochs=ones,
+            seqs=ones * self.seconds,
+            t0_unix_ns=ones * self.at_unix_ns,
+            values=values[:, None],
+            counters=counters,
         )
-        hear(self.columns, frame, schema, self.fleet_map)
+        self.columns.apply(slab, schema, np.array([row for _, row, *_ in says], np.intp))
 
 
-def hear(
-    columns: FleetColumns, frame: Frame, schema: Schema, fleet_map: FleetMap | None = None
-) -> bool:
-    """Apply one frame as ingest does; whether it was news."""
-    roster = Roster(fleet_map or small_map())
-    (taken,) = columns.apply(frame.slab(), schema, roster.seating((frame.agent,)).rows)
+_Says = tuple[str, int, FloatBlock, Wanted]
+"""An agent, its row in the roster, what it says when all is calm, and what a test wants instead."""
+
+
+@cache
+def _sled_calm(chips: int, liquid: bool) -> FloatBlock:
+    return _row(sled_schema(chips), SLED_CALM if liquid else HOST_CALM)
+
+
+@cache
+def _cdu_calm() -> FloatBlock:
+    return _row(cdu_schema(2), CDU_CALM)
+
+
+def hear(columns: FleetColumns, frame: Frame, schema: Schema) -> bool:
+    """Apply one frame of a small fleet as ingest does; whether it was news."""
+    rows = _small_roster().seating((frame.agent,)).rows
+    (taken,) = columns.apply(frame.slab(), schema, rows)
     return bool(taken)
 
 
-def _whole(wanted: Wanted, calm: Mapping[str, float], parts: int) -> Said:
-    """What is not named is calm, also of the parts of a metric that is."""
-    said: dict[str, float | Mapping[int, float]] = dict(calm)
-    for name, value in wanted.items():
-        if isinstance(value, dict):
-            rest = calm.get(name, np.nan)
-            said[name] = {part: value.get(part, rest) for part in range(parts)}
-        else:
-            said[name] = value
-    return said
+@cache
+def _small_roster() -> Roster:
+    return Roster(small_map())
 
 
 def make_job(
