@@ -16,7 +16,9 @@ from controller.state.snapshot import FleetSnapshot
 from fleet.clock import NS_PER_S
 from fleet.frame import MISSING_COUNT
 from fleet.metrics import LEAK_STATES, STATES, LeakState
-from thermal.control.failsafe import FailsafeReason, SensorTrust, distrust, observe
+from thermal.control import stillness
+from thermal.control.failsafe import FailsafeReason, SensorTrust, distrust, lost, observe
+from thermal.control.stillness import Stillness
 from thermal.model import loop as model
 from thermal.model.identity import Identified
 
@@ -89,6 +91,8 @@ class EstimateState:
     usual: Mapping[str, float] = field(default_factory=dict)
     """What each sensor has said lately while it was believed: a swap of units leaps from it."""
     supply: SupplyVote = field(default_factory=SupplyVote)
+    still: Stillness = field(default_factory=Stillness)
+    """Of the supply sensor."""
     flow: FlowVote = field(default_factory=FlowVote)
     unbalanced_since_s: float | None = None
     pumps_running: int = 0
@@ -204,7 +208,8 @@ def step(
     settings: EstimateSettings, state: EstimateState, readings: LoopReadings, dt_s: float
 ) -> tuple[EstimateState, LoopInputs]:
     """Judge a cycle's readings."""
-    trusts = _judge(settings, state, readings)
+    still = _still(settings, state, readings)
+    trusts = _judge(settings, state, readings, still)
     swaps = _swaps(settings, state, readings)
     believed = {
         name: trust.value if trust.failsafe is None and name not in swaps else math.nan
@@ -222,6 +227,7 @@ def step(
         trusts=trusts,
         usual=_usual(state.usual, believed, dt_s),
         supply=supply,
+        still=still,
         flow=flow,
         unbalanced_since_s=unbalanced_since_s,
         pumps_running=max(readings.pumps_running, state.pumps_running),
@@ -262,8 +268,16 @@ def _level_c(settings: EstimateSettings, supply: SupplyVote) -> float:
     return supply.value_c - (supply.bias_k if learnt else 0.0)
 
 
+def _still(settings: EstimateSettings, state: EstimateState, readings: LoopReadings) -> Stillness:
+    """How surely the supply sensor is frozen, by itself and by what the inlets say."""
+    sensor_c = readings.cdu.get("supply_c", math.nan)
+    off_k = vote.apart_k(settings.vote, state.supply, sensor_c, readings.inlet_c)
+    read_at_s = readings.at_s - readings.cdu_age_s
+    return stillness.observe(settings.stillness, state.still, sensor_c, read_at_s, off_k)
+
+
 def _judge(
-    settings: EstimateSettings, state: EstimateState, readings: LoopReadings
+    settings: EstimateSettings, state: EstimateState, readings: LoopReadings, still: Stillness
 ) -> dict[str, SensorTrust]:
     now_s = readings.at_s
     # An infinite age is a reading that never was.
@@ -272,6 +286,9 @@ def _judge(
     for name, limits in settings.sensors.items():
         trust = state.trusts.get(name) or distrust(limits, now_s)
         trusts[name] = observe(limits, trust, readings.cdu.get(name, math.nan), read_at_s, now_s)
+    if still.against_nats >= settings.stillness.enough_nats:
+        limits, trust = settings.sensors["supply_c"], trusts["supply_c"]
+        trusts["supply_c"] = lost(limits, trust, FailsafeReason.FROZEN, now_s)
     return trusts
 
 

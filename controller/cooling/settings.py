@@ -9,6 +9,7 @@ from thermal.control.horizon import HorizonSettings
 from thermal.control.interlock import InterlockLimits
 from thermal.control.pid import PidGains
 from thermal.control.select import RateLimit
+from thermal.control.stillness import StillnessSettings
 from thermal.facility import FacilitySettings
 from thermal.model.identity import IdentitySettings
 from thermal.model.leakage import LeakageFitSettings
@@ -35,11 +36,12 @@ MODEL_CHIPS = 288
 
 def _sensors() -> dict[str, SensorLimits]:
     """Believable readings of the CDU's sensors. Ranges and rates are estimates; a sensor with
-    noise (0.05 K, 1..2 % of flow) that stands still for a minute is frozen. The supply's rate is
-    what a well of 3 s lets through when the whole return comes back at once.
+    noise (0.05 K, 1..2 % of flow) that stands still for a minute is frozen; for the supply, which
+    others tell of too, `stillness` says how long. Its rate is what a well of 3 s lets through when
+    the whole return comes back at once.
     """
     return {
-        "supply_c": SensorLimits(low=2.0, high=85.0, most_per_s=1.5, frozen_s=60.0),
+        "supply_c": SensorLimits(low=2.0, high=85.0, most_per_s=1.5),
         "return_c": SensorLimits(low=2.0, high=105.0, most_per_s=8.0, frozen_s=60.0),
         "secondary_flow_lpm": SensorLimits(low=0.0, high=5000.0, frozen_s=60.0),
         "primary_supply_c": SensorLimits(low=0.0, high=60.0, most_per_s=8.0),
@@ -74,11 +76,17 @@ class VoteSettings:
     flow_ratio: float = 0.25
     """The CDU's flow may differ so much from the sum of the sleds' own meters."""
     flow_persist_s: float = 2.0
+    apart_doubt_k: float = 0.1
+    """What the inlets say the sensor should show is known so well while the supply rests,"""
+    apart_lead_factor: float = 3.0
+    """and worse by so much of its lead over its own past while it moves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateSettings:
     sensors: dict[str, SensorLimits] = field(default_factory=_sensors)
+    stillness: StillnessSettings = field(default_factory=StillnessSettings)
+    """Of the supply sensor."""
     stale_s: float = 5.0
     """Estimate: telemetry at 1 Hz plus transport of at most 3 s."""
     least_sled_share: float = 0.5

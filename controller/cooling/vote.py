@@ -87,6 +87,18 @@ def supply(
     )
 
 
+def apart_k(settings: VoteSettings, state: SupplyVote, sensor_c: float, inlet_c: float) -> float:
+    """How far the sensor is surely off what the inlets say that it should show; 0 when nobody can
+    say, or while the supply moves too fast for inlets that are late.
+    """
+    if state.learnt_s < settings.learn_s or math.isnan(state.matched_c):
+        return 0.0
+    lead_k = max(abs(state.lead_k), abs(sensor_c - state.matched_c))
+    doubt_k = settings.apart_doubt_k + settings.apart_lead_factor * lead_k
+    gap_k = abs(state.matched_c - inlet_c - state.bias_k)
+    return max(gap_k - doubt_k, 0.0) if math.isfinite(gap_k) else 0.0
+
+
 def flow(
     settings: VoteSettings, state: FlowVote, cdu_lpm: float, sleds_lpm: float, dt_s: float
 ) -> FlowVote:

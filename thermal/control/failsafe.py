@@ -76,13 +76,22 @@ def observe(
     if read_at_s > trust.read_at_s:
         trust = _judge(limits, trust, value, read_at_s, now_s)
     if now_s - trust.read_at_s > limits.stale_s:
-        return _fail(limits, trust, FailsafeReason.STALE, now_s)
+        return lost(limits, trust, FailsafeReason.STALE, now_s)
     if now_s - trust.changed_at_s > limits.frozen_s:
-        return _fail(limits, trust, FailsafeReason.FROZEN, now_s)
+        return lost(limits, trust, FailsafeReason.FROZEN, now_s)
     good = trust.good_since_s
     if trust.failsafe is not None and good is not None and now_s - good >= limits.trust_s:
         return replace(trust, failsafe=None)
     return trust
+
+
+def lost(
+    limits: SensorLimits, trust: SensorTrust, reason: FailsafeReason, now_s: float
+) -> SensorTrust:
+    """Lose trust; a sensor that had lost it keeps the time, and the newest reason."""
+    since_s = now_s if trust.failsafe is None else trust.failsafe.since_s
+    failsafe = Failsafe(reason=reason, since_s=since_s, level=limits.level)
+    return replace(trust, failsafe=failsafe, good_since_s=None)
 
 
 def floor(failsafes: Iterable[Failsafe | None]) -> float:
@@ -106,7 +115,7 @@ def _judge(
     if reason is FailsafeReason.TOO_FAST:
         # The new level may be the true one: measure the next change from it.
         seen = replace(seen, value=value, changed_at_s=read_at_s)
-    return _fail(limits, seen, reason, now_s)
+    return lost(limits, seen, reason, now_s)
 
 
 def _fault(
@@ -120,12 +129,3 @@ def _fault(
     if moved > limits.most_per_s * (read_at_s - trust.read_at_s):
         return FailsafeReason.TOO_FAST
     return None
-
-
-def _fail(
-    limits: SensorLimits, trust: SensorTrust, reason: FailsafeReason, now_s: float
-) -> SensorTrust:
-    """Lose trust; a sensor that had lost it keeps the time, and the newest reason."""
-    since_s = now_s if trust.failsafe is None else trust.failsafe.since_s
-    failsafe = Failsafe(reason=reason, since_s=since_s, level=limits.level)
-    return replace(trust, failsafe=failsafe, good_since_s=None)
