@@ -135,6 +135,8 @@ class LoopInputs:
     """By placement, or foretold by the serving queue."""
     supply_late_s: float = 0.0
     """How much later than the CDU's own sensor the supply temperature follows."""
+    identified: Identified = field(default_factory=Identified)
+    """What the loop turned out to be."""
 
 
 def read_loop(
@@ -256,6 +258,7 @@ def step(
         age_s=readings.cdu_age_s,
         announced=readings.announced,
         supply_late_s=settings.vote.transit_s if supply.late else 0.0,
+        identified=readings.identified,
     )
     return after, inputs
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from controller.cooling import (
     estimate,
@@ -45,9 +44,6 @@ from fleet.commands import SetCooling
 from thermal.control.interlock import InterlockState
 from thermal.model.identity import Identified
 
-_BETWEEN_S: Final = 5.0
-"""Looks further apart say nothing of how fast an actuator moves now."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopControl:
@@ -81,8 +77,6 @@ class LoopControl:
     margins: Margins = field(default_factory=Margins)
     readings: LoopReadings | None = None
     """Of the last cycle: what a decision or a prediction was based on."""
-    moving_per_s: tuple[float, float] = (0.0, 0.0)
-    """How fast valve and pumps were seen to move, between the last two cycles."""
 
 
 def initial(loop_id: str, cdu_id: str, settings: CoolingSettings) -> LoopControl:
@@ -156,12 +150,7 @@ def advance(
         placing=bool(readings.announced),
     )
     inputs = replace(inputs, announced=(*inputs.announced, *foretold))
-    heard = replace(
-        control,
-        readings=readings,
-        queue=queue,
-        moving_per_s=_moving_per_s(control.readings, readings),
-    )
+    heard = replace(control, readings=readings, queue=queue)
     heard, inputs = _followed(heard, inputs, settings)
     seen = _remember(heard, known, inputs, at_unix_ns, settings)
     mine = [reset for reset in resets if reset.loop_id == control.loop_id]
@@ -437,27 +426,15 @@ def _failsafe(
 
 
 def _taken_over(control: LoopControl, inputs: LoopInputs) -> LoopSetpoints:
-    """What the CDU's firmware will be doing when it hears of us, where it is known."""
+    """What the CDU's firmware does, as its actuators show it. Not where they seem to be heading: a
+    valve that sticks and a law that answers to noise lead such a guess astray.
+    """
     held = control.setpoints
-    later_s = inputs.age_s + inputs.dt_s
-    valve, pump = (speed * later_s for speed in control.moving_per_s)
     return replace(
         held,
-        valve_ratio=min(max(_or(inputs.valve_ratio + valve, held.valve_ratio), 0.0), 1.0),
-        pump_ratio=min(max(_or(inputs.pump_ratio + pump, held.pump_ratio), 0.0), 1.0),
+        valve_ratio=_or(inputs.valve_ratio, held.valve_ratio),
+        pump_ratio=_or(inputs.pump_ratio, held.pump_ratio),
     )
-
-
-def _moving_per_s(before: LoopReadings | None, now: LoopReadings) -> tuple[float, float]:
-    """Of valve and pumps; none where two looks at them are not known, or are the same look."""
-    if before is None:
-        return 0.0, 0.0
-    between_s = (now.at_s - now.cdu_age_s) - (before.at_s - before.cdu_age_s)
-    if not 0.0 < between_s <= _BETWEEN_S:
-        return 0.0, 0.0
-    valve = (now.valve_ratio - before.valve_ratio) / between_s
-    pump = (now.pump_ratio - before.pump_ratio) / between_s
-    return _or(valve, 0.0), _or(pump, 0.0)
 
 
 def _or(value: float, unknown: float) -> float:

@@ -188,6 +188,17 @@ class MpcSettings:
 
     horizon: HorizonSettings = field(default_factory=HorizonSettings)
     observer: ObserverSettings = field(default_factory=ObserverSettings)
+    young_s: float = 40.0
+    """For so long a model that has just begun slows no pumps: once round the loop takes 25 s."""
+    sheet_transit_s: float = 7.0
+    """What identification makes of pipes as on the data sheet: 6 s of header, and what branches
+    spread. A loop's pipes hold as much more or less as it is found to differ."""
+    transit_sigma_s: float = 1.0
+    """A transit known worse than this changes nothing."""
+    transit_step_s: float = 0.5
+    """Loops whose pipes are alike share responses."""
+    most_transit_ratio: float = 0.5
+    """Of the pipes' volume: more is no pipe of this loop."""
     heat_gain_per_s: float = 0.01
     heat_ratio_limits: tuple[float, float] = (0.7, 1.3)
     facility_leap_k: float = 0.25
@@ -210,7 +221,7 @@ class MpcSettings:
     """How soon heat that swings is expected back at its mean."""
     least_pump_ratio: float = 0.5
     """Slowest speed that is called economic."""
-    most_bump_ratio: float = 0.004
+    most_bump_ratio: float = 0.002
     """Of valve or pumps in the cycle that takes over: below 1 %, as every change of law."""
     gain_at_s: int = 15
     """Where on the plan the gains are taken."""

@@ -8,7 +8,7 @@ data sheets and what was identified online, never the plant.
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thermal.coolant import WATER_W_PER_K_PER_LPM, w_per_k_per_lpm
 from thermal.heat_exchanger import FILM_EXPONENT, effectiveness
@@ -105,6 +105,22 @@ def at_rest(
         supply_pipe=((settings.supply_pipe_l, supply_c),),
         return_pipe=((settings.return_pipe_l, return_c),),
     )
+
+
+def refitted(settings: LoopModelSettings, memory: LoopMemory) -> LoopMemory:
+    """The same temperatures along pipes of the volumes that the settings have by now."""
+    return replace(
+        memory,
+        supply_pipe=_stretched(memory.supply_pipe, settings.supply_pipe_l),
+        return_pipe=_stretched(memory.return_pipe, settings.return_pipe_l),
+    )
+
+
+def _stretched(pipe: Parcels, volume_l: float) -> Parcels:
+    held_l = sum(litres for litres, _ in pipe)
+    if abs(held_l - volume_l) <= 1e-6 * volume_l:
+        return pipe
+    return tuple((litres * volume_l / held_l, temperature_c) for litres, temperature_c in pipe)
 
 
 def foresee(

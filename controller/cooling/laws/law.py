@@ -22,6 +22,10 @@ class Foresight:
     """What the predictive law remembers: its model of the loop, and the plan in force."""
 
     memory: LoopMemory | None = None
+    heard_at_s: float = math.nan
+    """Time of the telemetry that `memory` was drawn to."""
+    known_s: float = 0.0
+    """Since the model began at what was measured."""
     doubt: ExchangerDoubt = field(default_factory=ExchangerDoubt)
     """How the exchanger differs from its data sheet."""
     sensed_c: float = math.nan

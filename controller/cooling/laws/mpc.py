@@ -30,7 +30,7 @@ def observe(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> L
     seen = (inputs.supply_c, inputs.flow_lpm, inputs.heat_w, inputs.valve_ratio, state.facility_c)
     if not all(map(math.isfinite, seen)):
         return state
-    return replace(state, foresight=_tracked(settings, state, inputs))
+    return replace(state, foresight=_tracked(_as_found(settings, inputs), state, inputs))
 
 
 def step(
@@ -42,11 +42,13 @@ def step(
     held: LoopSetpoints,
 ) -> tuple[LawState, LoopSetpoints]:
     """The wish for a set-point `supply_c`, given what is `held` now."""
-    known = state.foresight
+    settings, known = _as_found(settings, inputs), state.foresight
     flow_lpm = feedforward.needed_flow_lpm(settings, state, inputs, supply_c)
     wanted = model.pump_ratio_for_flow(flow_lpm, settings.pumps, settings.model)
     trim_ratio, trim = feedforward.trimmed(settings, state, inputs)
     wanted = min(max(wanted, settings.mpc.least_pump_ratio) + trim_ratio, 1.0)
+    if _young(settings, known):
+        wanted = max(wanted, held.pump_ratio)
     plan = _better(settings, state, inputs, supply_c, held, wanted)
     if plan is None or inputs.valve_stuck:
         return _fall_back(settings, state, inputs, supply_c=supply_c, held=held)
@@ -93,11 +95,32 @@ def _fall_back(
     return feedforward.step(settings, state, inputs, supply_c=supply_c, held=held)
 
 
+def _young(settings: CoolingSettings, known: Foresight) -> bool:
+    return known.known_s < settings.mpc.young_s
+
+
 def _within(value: float, limit: float) -> float:
     return min(max(value, -limit), limit)
 
 
 # --- the model beside the loop ---------------------------------------------------------------
+
+
+def _as_found(settings: CoolingSettings, inputs: LoopInputs) -> CoolingSettings:
+    """With pipes as long as they turned out to be: what comes too early is swung around."""
+    tuning, found = settings.mpc, inputs.identified
+    if not found.transit_sigma <= tuning.transit_sigma_s:
+        return settings
+    base, step_s = settings.model, tuning.transit_step_s
+    more_s = round((found.transit_s - tuning.sheet_transit_s) / step_s) * step_s
+    most_l = tuning.most_transit_ratio * min(base.supply_pipe_l, base.return_pipe_l)
+    more_l = _within(more_s * base.design_flow_lpm / 60.0, most_l)
+    pipes = replace(
+        base,
+        supply_pipe_l=base.supply_pipe_l + more_l,
+        return_pipe_l=base.return_pipe_l + more_l,
+    )
+    return replace(settings, model=pipes)
 
 
 def _tracked(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> Foresight:
@@ -106,7 +129,12 @@ def _tracked(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> 
     lost = abs(inputs.supply_c - known.sensed_c) > tuning.lost_k
     if known.memory is None or lost:
         return _swings(settings, _begun(settings, inputs, state.facility_c), inputs)
-    seconds = min(max(round(inputs.dt_s), 0), tuning.longest_gap_s)
+    # Telemetry comes in jumps, or not at all: the model goes by its clock, not by the cycle's.
+    heard_at_s = inputs.at_s - inputs.age_s
+    passed_s = min(max(heard_at_s - known.heard_at_s, 0.0), float(tuning.longest_gap_s))
+    seconds = round(passed_s)
+    if seconds < 1:
+        return known
     facility_c = _facility_c(settings, known, state.facility_c, seconds)
     course = LoopCourse(
         valve_ratio=[inputs.valve_ratio] * seconds,
@@ -114,7 +142,7 @@ def _tracked(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> 
         heat_w=[inputs.heat_w * known.heat_ratio] * seconds,
         facility_c=[facility_c] * seconds,
     )
-    memory, _ = _run(settings, known, known.memory, course)
+    memory, _ = _run(settings, known, dynamics.refitted(settings.model, known.memory), course)
     share = -math.expm1(-seconds / _supply_lag_s(settings, inputs))
     sensed_c = known.sensed_c + share * (memory.supply_c - known.sensed_c)
     share = -math.expm1(-seconds / settings.model.supply_sensor_s)
@@ -131,6 +159,8 @@ def _tracked(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> 
     low, high = tuning.heat_ratio_limits
     return replace(
         _swings(settings, known, inputs),
+        heard_at_s=heard_at_s,
+        known_s=known.known_s + seconds,
         memory=replace(memory, supply_c=memory.supply_c + learnt.supply_k),
         doubt=learnt.doubt,
         sensed_c=sensed_c + learnt.sensed_k,
@@ -138,7 +168,9 @@ def _tracked(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> 
         facility_c=facility_c,
         shown_facility_c=state.facility_c,
         heat_ratio=min(max(heat_ratio, low), high),
-        junction_off_k=_junction_off_k(settings, known, inputs),
+        junction_off_k=_junction_off_k(
+            settings, known, inputs, -math.expm1(-seconds / tuning.junction_filter_s)
+        ),
     )
 
 
@@ -225,27 +257,40 @@ def _begun(settings: CoolingSettings, inputs: LoopInputs, facility_c: float) -> 
         heat_w=dynamics.carried_w(inputs.flow_lpm, rise_k),
         flow_lpm=inputs.flow_lpm,
     )
-    return Foresight(
+    begun = Foresight(
         memory=memory,
+        heard_at_s=inputs.at_s - inputs.age_s,
         sensed_c=inputs.supply_c,
         sensed_return_c=memory.return_c,
         facility_c=facility_c,
         shown_facility_c=facility_c,
     )
+    return replace(begun, junction_off_k=_junction_off_k(settings, begun, inputs, share=1.0))
 
 
-def _junction_off_k(settings: CoolingSettings, known: Foresight, inputs: LoopInputs) -> float:
-    """Filtered difference of the worst junctions and what the model says of a mean chip."""
+def _junction_off_k(
+    settings: CoolingSettings, known: Foresight, inputs: LoopInputs, share: float
+) -> float:
+    """Difference of the worst junctions and what the model says of a mean chip, drawn to what is
+    seen now by a share.
+    """
     if not (math.isfinite(inputs.junction_c) and math.isfinite(inputs.chip_power_w)):
         return known.junction_off_k
     chip_lpm = inputs.flow_lpm * settings.model.chip_flow_share / settings.chips
+    assert known.memory is not None, "see _tracked"
+    arrived = float(_arrived_share(known, inputs, np.array(known.memory.sled_heat_w)))
     settled = model.junction_for_chip_c(
-        inputs.chip_power_w, inputs.supply_c, chip_lpm, settings.model
+        inputs.chip_power_w * arrived, inputs.supply_c, chip_lpm, settings.model
     )
     if not math.isfinite(settled):
         return known.junction_off_k
-    share = -math.expm1(-inputs.dt_s / settings.mpc.junction_filter_s)
     return known.junction_off_k + share * (inputs.junction_c - settled - known.junction_off_k)
+
+
+def _arrived_share(known: Foresight, inputs: LoopInputs, sled_heat_w: FloatArray) -> FloatArray:
+    """Of the chips' power now, what their plates pass on: junctions lag as the coolant's heat."""
+    share: FloatArray = sled_heat_w / max(inputs.heat_w * known.heat_ratio, 1.0)
+    return share
 
 
 # --- the plan --------------------------------------------------------------------------------
@@ -286,7 +331,7 @@ def _better(
     return horizon.improved(
         weights,
         gains,
-        _bounds(settings, inputs),
+        _bounds(settings, known, inputs),
         outlook,
         plan,
         setpoint_c=supply_c,
@@ -307,8 +352,11 @@ def _now(
     late = min(max(round(inputs.age_s), 0), settings.mpc.longest_gap_s)
     if late == 0:
         return known.memory
+    goal, stroke_s = _valve_now(settings, inputs, held), settings.model.valve.stroke_s
+    stands = inputs.valve_ratio if math.isfinite(inputs.valve_ratio) else goal
+    gap = goal - stands
     course = LoopCourse(
-        valve_ratio=[_valve_now(settings, inputs, held)] * late,
+        valve_ratio=[stands + _within(gap, second / stroke_s) for second in range(1, late + 1)],
         flow_lpm=[held.pump_ratio * lpm_per_speed] * late,
         heat_w=[inputs.heat_w * known.heat_ratio] * late,
         facility_c=[known.facility_c] * late,
@@ -349,7 +397,7 @@ def _outlook(
         facility_c=[known.facility_c] * len(valve),
     )
     _, seen = _run(settings, known, memory, course)
-    chip_w = inputs.chip_power_w * heat_w / max(heat_w[0], 1.0)
+    chip_w = inputs.chip_power_w * _arrived_share(known, inputs, np.array(seen.sled_heat_w))
     chip_lpm = np.maximum(flow * settings.model.chip_flow_share / settings.chips, 1e-3)
     caloric_k = 0.5 * chip_w / dynamics.carried_w(1.0, 1.0) / chip_lpm
     resistance = settings.model.junction_to_case_k_per_w + settings.model.plate.resistance_k_per_w
@@ -379,7 +427,7 @@ def _coming_w(settings: CoolingSettings, state: LawState, inputs: LoopInputs) ->
     return np.maximum(heat_w, 0.0)
 
 
-def _bounds(settings: CoolingSettings, inputs: LoopInputs) -> Bounds:
+def _bounds(settings: CoolingSettings, known: Foresight, inputs: LoopInputs) -> Bounds:
     shell, policy = settings.shell, settings.policy
     stroke = 1.0 / settings.model.valve.stroke_s
     dew_c = inputs.dew_point_c if math.isfinite(inputs.dew_point_c) else shell.dew_unknown_c
@@ -387,7 +435,8 @@ def _bounds(settings: CoolingSettings, inputs: LoopInputs) -> Bounds:
         valve_up_per_s=min(shell.valve_rate.up_per_s, stroke),
         valve_down_per_s=min(shell.valve_rate.down_per_s, stroke),
         pump_up_per_s=shell.pump_rate.up_per_s,
-        pump_down_per_s=shell.pump_rate.down_per_s,
+        # A model that has just begun does not know what is on its way through the pipes.
+        pump_down_per_s=0.0 if _young(settings, known) else shell.pump_rate.down_per_s,
         pump_least_ratio=shell.pump_least_ratio,
         return_cap_c=policy.valve_heat.return_cap_c,
         junction_target_c=policy.junction_target_c,

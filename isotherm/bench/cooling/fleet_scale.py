@@ -42,7 +42,11 @@ def c19(trial: Trial) -> Outcome:
     plants = 20 if trial.quick else trial.plants
     rng = np.random.default_rng(trial.seed)
     made = [_mismatched(rng) for _ in range(plants)]
-    bench = Rig(RigSettings(cooling=cooling(trial.law), plants=(plant(), *made), seed=trial.seed))
+    bench = Rig(
+        RigSettings(
+            cooling=cooling(trial.law), plants=(plant(), *made), seed=trial.seed, identify=True
+        )
+    )
     bench.settle()
     bench.load_ratio[:] = 1.0
     bench.run(300)

@@ -1,7 +1,8 @@
 """Loops of the emulator's plant under the production controller, without the wire between them.
 
 Once a second: sensors as the devices have them, firmware of the CDU, telemetry that arrives late,
-the controller's own cycle with its safety shell, and commands that act in the next second.
+the controller's own cycle with its safety shell, and commands that act in the next second. Commands
+are leases, as everywhere: the CDU goes back to its own loop when the last one has run out.
 """
 
 import math
@@ -16,6 +17,7 @@ from controller.cooling.control import CapLoop, CoolingEffect, Mode, SendCooling
 from controller.cooling.estimate import LoopReadings, middle, running
 from controller.cooling.loop import LoopControl, advance, initial
 from controller.cooling.settings import CoolingSettings
+from controller.options import ControllerOptions
 from emulator.cdu import CduSettings, Firmware
 from emulator.readings import CduReadings, CduRequests, ControlMode, PumpHealth
 from emulator.sensors import FleetSensors
@@ -33,6 +35,7 @@ from thermal.plant.liquid import LiquidPlant
 from thermal.plant.settings import PlantSettings
 from thermal.plant.state import Commands
 
+COMMAND_S: Final = ControllerOptions().command_s
 SUMMARY_S: Final = 10
 START_UNIX_NS: Final = 1_760_000_000 * NS_PER_S
 CHIPS: Final = 288
@@ -93,7 +96,8 @@ class RigSettings:
     firmware: CduSettings = field(default_factory=CduSettings)
     chips: int = CHIPS
     identify: bool = False
-    """The controller learns what its loops are; the laws do without."""
+    """The controller learns what its loops are, as it does in production; `mpc` then takes their
+    pipes for as long as they turned out to be."""
     leakage_w: float = 0.0
     """Of each chip at 85 °C; its power at 70 °C stays what the load says."""
 
@@ -221,6 +225,7 @@ class Rig:
     # --- one second ----------------------------------------------------------------------------
 
     def _second(self) -> None:
+        self._lapse()
         chip_w = self.chip_power_w
         other_w = OTHER_IDLE_W + self.load_ratio * (OTHER_PEAK_W - OTHER_IDLE_W)
         other_w = np.repeat(other_w, self.settings.chips // CHIPS_PER_SLED)
@@ -242,6 +247,13 @@ class Rig:
         if self.controller_alive:
             self._control()
         self._keep(chip_w)
+
+    def _lapse(self) -> None:
+        """What the CDU's agent does when nobody renews a command."""
+        for requests in self.requests:
+            held = requests.control_mode is ControlMode.REMOTE
+            if held and self.second - requests.last_write_monotonic_s >= COMMAND_S:
+                requests.control_mode = ControlMode.LOCAL
 
     def _keep(self, chip_w: FloatArray) -> None:
         plant, per_loop = self.plant, (self.loops, -1)

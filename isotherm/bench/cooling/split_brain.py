@@ -13,13 +13,12 @@ from controller.cooling.control import SendCooling
 from controller.cooling.loop import LoopControl
 from fleet.clock import NS_PER_S, ManualClock
 from fleet.commands import Command, Outcome, SetCooling
-from isotherm.bench.cooling.rig import START_UNIX_NS, Rig
+from isotherm.bench.cooling.rig import COMMAND_S, START_UNIX_NS, Rig
 from isotherm.bench.cooling.scenario import SETPOINT_C, Scenario, Trial, rig
 from isotherm.bench.cooling.scenario import Outcome as Scored
 from isotherm.bench.cooling.trace import Trace
 from thermal.arrays import FloatArray
 
-LEASE_S: Final = 5.0
 LATEST_S: Final = 12
 """The network holds commands of the old leader back for up to so long."""
 SPLIT_S: Final = 240
@@ -139,7 +138,7 @@ def _command(cdu: _Cdu, action: SetCooling, term: int, seq: int) -> Command:
         target="h1/cdu0000",
         cause="bench",
         issued_at_unix_ns=now_ns,
-        expires_at_unix_ns=now_ns + round(LEASE_S * NS_PER_S),
+        expires_at_unix_ns=now_ns + round(COMMAND_S * NS_PER_S),
         term=term,
         seq=seq,
         action=action,
