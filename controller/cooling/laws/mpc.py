@@ -134,7 +134,7 @@ def _tracked(settings: CoolingSettings, state: LawState, inputs: LoopInputs) -> 
     passed_s = min(max(heard_at_s - known.heard_at_s, 0.0), float(tuning.longest_gap_s))
     seconds = round(passed_s)
     if seconds < 1:
-        return known
+        return _swings(settings, known, inputs)
     facility_c = _facility_c(settings, known, state.facility_c, seconds)
     course = LoopCourse(
         valve_ratio=[inputs.valve_ratio] * seconds,

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from controller.cooling.control import LoopSetpoints
 from controller.cooling.estimate import HeatChange, LoopInputs
 from controller.cooling.laws import LAWS, chosen
-from controller.cooling.laws.law import LawName, LawState
+from controller.cooling.laws.law import Foresight, LawName, LawState
 from controller.cooling.settings import CoolingSettings
 from thermal.control import horizon
+from thermal.model.identity import Identified
 
 CALM = LoopInputs(
     at_s=0.0,
@@ -117,7 +118,66 @@ def steps(state: LawState, inputs: LoopInputs, cycles: int = 4) -> float:
 def test_an_announced_load_opens_the_valve_before_it_comes() -> None:
     announced = replace(CALM, announced=(HeatChange(in_s=5.0, heat_w=100e3),))
     state = LAWS[LawName.MPC].observe(CoolingSettings(), LawState(), CALM)
-    assert steps(state, announced) > steps(state, CALM) + 0.001
+    assert steps(state, announced) > steps(state, CALM) + 0.0005
+
+
+def known_after(*inputs: LoopInputs) -> Foresight:
+    law, tuned = LAWS[LawName.MPC], CoolingSettings(law=LawName.MPC)
+    state = LawState()
+    for one in inputs:
+        state = law.observe(tuned, state, one)
+    return state.foresight
+
+
+def test_telemetry_that_is_heard_again_moves_no_model() -> None:
+    later = replace(CALM, at_s=1.0, supply_c=40.4)
+    again = replace(later, at_s=2.0, age_s=2.0, dt_s=1.0)
+    once, twice = known_after(CALM, later), known_after(CALM, later, again)
+    assert once.memory != known_after(CALM).memory
+    assert (twice.memory, twice.doubt) == (once.memory, once.doubt)
+
+
+def test_telemetry_that_was_lost_is_made_up_for_in_one_leap() -> None:
+    risen = replace(CALM, heat_w=360e3)
+    every = known_after(CALM, *(replace(risen, at_s=float(second)) for second in range(1, 5)))
+    leap = known_after(CALM, replace(risen, at_s=4.0))
+    assert leap.known_s == every.known_s == 4.0
+    assert leap.memory is not None
+    assert every.memory is not None
+    assert leap.memory.sled_heat_w == pytest.approx(every.memory.sled_heat_w, rel=0.01)
+
+
+def test_the_model_has_the_pipes_that_the_loop_was_found_to_have() -> None:
+    model = CoolingSettings().model
+
+    def pipes_l(transit_s: float, sigma_s: float) -> tuple[float, float]:
+        found = Identified(transit_s=transit_s, transit_sigma=sigma_s)
+        after = known_after(CALM, replace(CALM, at_s=1.0, identified=found)).memory
+        assert after is not None
+        volumes = (after.supply_pipe, after.return_pipe)
+        supply_l, return_l = (sum(litres for litres, _ in pipe) for pipe in volumes)
+        return supply_l - model.supply_pipe_l, return_l - model.return_pipe_l
+
+    assert pipes_l(7.1, 0.5) == pytest.approx((0.0, 0.0), abs=1e-6)
+    assert pipes_l(9.0, 0.5) == pytest.approx((18.0, 18.0))
+    assert pipes_l(9.0, 3.0) == pytest.approx((0.0, 0.0), abs=1e-6)
+    # However odd the fit, pipes keep half of what the data sheet says.
+    assert min(pipes_l(0.0, 0.5)) == pytest.approx(-0.5 * model.return_pipe_l)
+
+
+def test_a_model_that_has_just_begun_slows_no_pumps() -> None:
+    law, tuned = LAWS[LawName.MPC], CoolingSettings(law=LawName.MPC)
+    idle = replace(CALM, heat_w=80e3, return_c=43.0, chip_power_w=200.0, junction_c=48.0)
+    held = replace(HELD, pump_ratio=0.9)
+    state = LawState()
+    speeds = []
+    for second in range(60):
+        now = replace(idle, at_s=float(second), pump_ratio=held.pump_ratio)
+        state, held = law.step(tuned, law.observe(tuned, state, now), now, supply_c=40.0, held=held)
+        speeds.append(held.pump_ratio)
+    young = round(tuned.mpc.young_s)
+    assert min(speeds[:young]) >= 0.9
+    assert speeds[-1] < 0.85
 
 
 def test_heat_that_swings_is_not_chased() -> None:

@@ -149,3 +149,15 @@ def test_who_speaks_late_is_known_to() -> None:
     assert silent.substituted
     assert silent.late
     assert not vote.supply(SETTINGS, silent, sensor_c=40.0, **voices).late
+
+
+def test_how_far_a_sensor_is_off_is_sure_only_at_rest() -> None:
+    well = Well(bias_k=0.3)
+    assert vote.apart_k(SETTINGS, well.run([40.0] * 30)[-1], 41.0, 40.0) == 0.0
+    rested = well.run([40.0] * 240)[-1]
+    shown_c = 40.3
+    assert vote.apart_k(SETTINGS, rested, shown_c, well.inlet_c) < 0.1
+    assert vote.apart_k(SETTINGS, rested, shown_c, well.inlet_c + 0.5) > 0.2
+    moving = well.run([40.0 + 0.1 * second for second in range(30)])[-1]
+    assert vote.apart_k(SETTINGS, moving, 43.2, well.inlet_c) == 0.0
+    assert vote.apart_k(SETTINGS, rested, shown_c, math.nan) == 0.0
