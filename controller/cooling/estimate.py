@@ -289,7 +289,7 @@ def _judge(
     for name, limits in settings.sensors.items():
         trust = state.trusts.get(name) or distrust(limits, now_s)
         trusts[name] = observe(limits, trust, readings.cdu.get(name, math.nan), read_at_s, now_s)
-    if still.against_nats >= settings.stillness.enough_nats:
+    if still.against_log_ratio >= settings.stillness.enough_log_ratio:
         limits, trust = settings.sensors["supply_c"], trusts["supply_c"]
         trusts["supply_c"] = lost(limits, trust, FailsafeReason.FROZEN, now_s)
     return trusts

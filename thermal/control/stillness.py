@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StillnessSettings:
-    """In the unit of the sensor."""
+    """Of a temperature sensor. Evidence is in natural logarithms of chances."""
 
-    noise: float = 0.05
+    noise_k: float = 0.05
     """One sigma: temperature sensors of a CDU show 0.05 K."""
-    resolution: float = 0.1
+    resolution_k: float = 0.1
     """As vendors' CDU firmware shows temperatures."""
-    most_nats: float = 5.0
+    most_log_ratio: float = 5.0
     """Estimate: one reading proves no more, for what it is held against may err."""
-    enough_nats: float = 20.0
+    enough_log_ratio: float = 20.0
     """Estimate: a sound sensor at rest is so still once in decades; it takes 52 s."""
 
 
@@ -27,29 +27,31 @@ class StillnessSettings:
 class Stillness:
     """Memory about one sensor."""
 
-    value: float = math.nan
+    shown_c: float = math.nan
     read_at_s: float = -math.inf
-    against_nats: float = 0.0
+    against_log_ratio: float = 0.0
     """Minus the logarithm of the chance that a sound sensor repeats itself so often."""
 
 
 def observe(
-    settings: StillnessSettings, state: Stillness, value: float, read_at_s: float, off: float
+    settings: StillnessSettings, state: Stillness, shown_c: float, read_at_s: float, off_k: float
 ) -> Stillness:
-    """After a reading that is `off` from what it should show, as far as that is sure; a reading no
-    newer than the last is no news.
+    """After a reading that is `off_k` from what it should show, as far as that is sure; one that is
+    no newer than the last is no news.
     """
     if read_at_s <= state.read_at_s:
         return state
-    if value != state.value:
-        return Stillness(value=value, read_at_s=read_at_s)
-    nats = min(repeated_nats(settings, off), settings.most_nats)
-    return replace(state, read_at_s=read_at_s, against_nats=state.against_nats + nats)
+    if shown_c != state.shown_c:
+        return Stillness(shown_c=shown_c, read_at_s=read_at_s)
+    log_ratio = min(repeated_log_ratio(settings, off_k), settings.most_log_ratio)
+    return replace(
+        state, read_at_s=read_at_s, against_log_ratio=state.against_log_ratio + log_ratio
+    )
 
 
-def repeated_nats(settings: StillnessSettings, off: float) -> float:
-    """What one repetition of a figure says, whose true value is `off` from it."""
-    half, scale = 0.5 * settings.resolution, settings.noise * math.sqrt(2.0)
+def repeated_log_ratio(settings: StillnessSettings, off_k: float) -> float:
+    """What one repetition of a figure says, whose true value is `off_k` from it."""
+    half, scale = 0.5 * settings.resolution_k, settings.noise_k * math.sqrt(2.0)
     # At rest nobody knows where between two figures the truth lies: the middle repeats most.
-    chance = 0.5 * (math.erf((half - off) / scale) + math.erf((half + off) / scale))
+    chance = 0.5 * (math.erf((half - off_k) / scale) + math.erf((half + off_k) / scale))
     return -math.log(max(chance, 1e-30))

@@ -13,20 +13,20 @@ from thermal.control.stillness import Stillness, StillnessSettings
 SETTINGS = StillnessSettings()
 
 
-def most_nats(truth_c: float, seconds: int, seed: int) -> float:
+def most_log_ratio(truth_c: float, seconds: int, seed: int) -> float:
     """Of a sound sensor at rest."""
     rng, state, most = np.random.default_rng(seed), Stillness(), 0.0
-    shown = np.round((truth_c + rng.normal(0.0, SETTINGS.noise, seconds)) / 0.1) * 0.1
+    shown = np.round((truth_c + rng.normal(0.0, SETTINGS.noise_k, seconds)) / 0.1) * 0.1
     for second, value in enumerate(shown.tolist()):
         state = stillness.observe(SETTINGS, state, value, float(second), 0.0)
-        most = max(most, state.against_nats)
+        most = max(most, state.against_log_ratio)
     return most
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.floats(39.9, 40.1), st.integers(0, 1000))
 def test_an_hour_of_rest_is_no_stillness(truth_c: float, seed: int) -> None:
-    assert most_nats(truth_c, 3600, seed) < 0.75 * SETTINGS.enough_nats
+    assert most_log_ratio(truth_c, 3600, seed) < 0.75 * SETTINGS.enough_log_ratio
 
 
 def test_a_frozen_sensor_is_told_within_a_minute_and_sooner_the_further_it_is_off() -> None:
@@ -34,7 +34,7 @@ def test_a_frozen_sensor_is_told_within_a_minute_and_sooner_the_further_it_is_of
         state = Stillness()
         for second in range(100):
             state = stillness.observe(SETTINGS, state, 40.0, float(second), off)
-            if state.against_nats >= SETTINGS.enough_nats:
+            if state.against_log_ratio >= SETTINGS.enough_log_ratio:
                 return second
         return 100
 
@@ -50,14 +50,14 @@ def test_to_move_takes_all_back_and_old_news_is_none() -> None:
     state = Stillness()
     for second in range(30):
         state = stillness.observe(SETTINGS, state, 40.0, float(second), 0.0)
-    assert state.against_nats > 5.0
+    assert state.against_log_ratio > 5.0
     assert stillness.observe(SETTINGS, state, 40.0, 29.0, 1.0) == state
-    assert stillness.observe(SETTINGS, state, 40.1, 30.0, 1.0).against_nats == 0.0
+    assert stillness.observe(SETTINGS, state, 40.1, 30.0, 1.0).against_log_ratio == 0.0
     silent = stillness.observe(SETTINGS, state, math.nan, 30.0, 1.0)
-    assert stillness.observe(SETTINGS, silent, math.nan, 31.0, 1.0).against_nats == 0.0
+    assert stillness.observe(SETTINGS, silent, math.nan, 31.0, 1.0).against_log_ratio == 0.0
 
 
 @given(st.floats(0.0, 100.0))
 def test_what_a_repetition_says_is_a_chance(off: float) -> None:
-    nats = stillness.repeated_nats(SETTINGS, off)
-    assert nats >= stillness.repeated_nats(SETTINGS, 0.0) == pytest.approx(0.3817, abs=1e-3)
+    nats = stillness.repeated_log_ratio(SETTINGS, off)
+    assert nats >= stillness.repeated_log_ratio(SETTINGS, 0.0) == pytest.approx(0.3817, abs=1e-3)
