@@ -35,6 +35,9 @@ class CduActuators(Protocol):
     def hold(self, supply_c: float) -> None:
         """What the CDU's own loop is to hold; DeviceError if it does not take it."""
 
+    def ask_water(self, facility_c: float) -> None:
+        """Ask the building for facility water; DeviceError where nobody takes it on."""
+
     def hand_back(self) -> None:
         """The CDU's own loop takes over."""
 
@@ -48,6 +51,14 @@ class _Alone:
     """Its set-point; None until it is known."""
     ramped_s: float
     written_c: float | None = None
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What the building was last asked for, at a time of the monotonic clock."""
+
+    facility_c: float
+    at_s: float
 
 
 @dataclass(slots=True)
@@ -93,6 +104,7 @@ class CduAgent:
         self._closing = closing
         self._turn = threading.Lock()
         self._lease: _Lease | None = None
+        self._asked: _Asked | None = None
         # An agent that starts knows of no lease: whatever an earlier one left ends here.
         self._hand_back_due = True
         self._alone = _Alone(clock.monotonic_s(), None, clock.monotonic_s())
@@ -220,14 +232,42 @@ class CduAgent:
         self._check(wanted)
         detail = self._actuators.apply(wanted)
         now_s = self._clock.monotonic_s()
+        detail = "; ".join(filter(None, (detail, self._ask_water(wanted.facility_c, now_s))))
         left_s = (command.expires_at_unix_ns - self._clock.unix_ns()) / NS_PER_S
         until_s = now_s + min(left_s, self._limits.longest_lease_s)
         self._lease = _Lease(command, wanted, until_s, now_s)
         self._hand_back_due = False
         return detail
 
+    def _ask_water(self, facility_c: float | None, now_s: float) -> str:
+        """Why the building was not asked, if it was to be; the loop cools on either way."""
+        if facility_c is None:
+            self._asked = None
+            return ""
+        asked = self._asked
+        if asked is not None and asked.facility_c == facility_c:
+            due_s = asked.at_s + self._limits.ask_again_s
+        else:
+            due_s = now_s
+        if now_s < due_s:
+            return ""
+        self._asked = _Asked(facility_c, now_s)
+        try:
+            self._actuators.ask_water(facility_c)
+        except DeviceError as error:
+            self.counts["water_refusals"] += 1
+            return f"facility water: {error}"
+        return ""
+
     def _check(self, wanted: SetCooling) -> None:
         limits = self._limits
+        facility_c = wanted.facility_c
+        if facility_c is not None:
+            low_c, high_c = limits.lowest_facility_c, limits.highest_facility_c
+            if not low_c <= facility_c <= high_c:
+                raise CommandRefusedError(
+                    f"facility water of {facility_c} C is outside {low_c}..{high_c} C"
+                )
         if not limits.lowest_supply_c <= wanted.supply_c <= limits.highest_supply_c:
             raise CommandRefusedError(
                 f"supply of {wanted.supply_c} C is outside "

@@ -14,11 +14,16 @@ class CoolingLimits:
 
     lowest_supply_c: float = 15.0
     highest_supply_c: float = 50.0
+    lowest_facility_c: float = 8.0
+    highest_facility_c: float = 40.0
+    """What may be asked of the building."""
     lowest_pump_ratio: float = 0.2
     longest_lease_s: float = 60.0
     """A lease longer than this is cut to it."""
     rewrite_s: float = 4.0
     """A CDU that hears nothing falls back to its own loop, so a live lease is written again."""
+    ask_again_s: float = 30.0
+    """The same of what is asked of the building, which forgets it after minutes."""
 
     alone_hold_s: float = 300.0
     """Without a controller the CDU's own loop holds the last set-point so long, then goes to ..."""
@@ -35,6 +40,8 @@ class CoolingLimits:
             raise ConfigurationError("cooling limits: alone_hold_s below 0, or no ramp")
         if not self.lowest_supply_c < self.highest_supply_c:
             raise ConfigurationError("cooling limits: the supply span is empty")
+        if not self.lowest_facility_c < self.highest_facility_c:
+            raise ConfigurationError("cooling limits: the facility span is empty")
         if not 0 <= self.lowest_pump_ratio <= 1:
             raise ConfigurationError("cooling limits: lowest_pump_ratio is not in 0..1")
         if self.longest_lease_s <= 0 or self.rewrite_s <= 0:

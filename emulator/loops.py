@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from thermal.plant.liquid import LiquidPlant
 from thermal.plant.settings import PlantSettings
 from thermal.plant.state import Commands, PlantFaults, Weather
 
+WATER_LEASE_S: Final = 120.0
+"""Estimate: a building goes back to its own set-point when nobody has asked for so long."""
 CHIP_STATE = ("junction_c", "hbm_c")
 SLED_STATE = ("sled_inlet_c", "sled_outlet_c", "sled_flow_lpm")
 
@@ -53,6 +55,7 @@ class CoolingLoops:
         self.pumps = self.plant.pumps
         self.firmware = [firmware(kind, self.pumps) for kind in fleet_map.kind_of_loop]
         self.requests = [CduRequests(pump_ratio=(0.8,) * self.pumps) for _ in range(layout.loops)]
+        self._own_water_c = self.plant.facility_setpoint_c.copy()
         self._broken: FaultColumns | None = None
 
     def expose(self, weather: Weather) -> None:
@@ -89,12 +92,26 @@ class CoolingLoops:
                 self.firmware, self.requests, sensed, strict=True
             )
         ]
+        self.plant.facility_setpoint_c = self._water_c(now_monotonic_s)
         self.plant.step(
             dt_s,
             chip_power_w=self._by_plate("chip_power_w", chip_power_w / self._plates),
             sled_other_liquid_w=sled_other_liquid_w,
             commands=Commands.of(actuators),
         )
+
+    def _water_c(self, now_monotonic_s: float) -> FloatArray:
+        """[loops] what the building is to supply."""
+        asked_c = np.array(
+            [
+                np.nan
+                if requests.facility_setpoint_c is None
+                or now_monotonic_s - requests.facility_asked_monotonic_s > WATER_LEASE_S
+                else requests.facility_setpoint_c
+                for requests in self.requests
+            ]
+        )
+        return np.where(np.isfinite(asked_c), asked_c, self._own_water_c)
 
     def column(self, name: str) -> FloatArray:
         """A state of every chip, sled or pump, loop after loop."""

@@ -43,6 +43,7 @@ _CDU_STATE = (
     "reservoir_level_ratio",
     "hall_air_c",
     "dew_point_c",
+    "outdoor_wet_bulb_c",
 )
 # What a metric shows, where it is not the state of its name.
 _BEHIND = {"valve_ratio": "rejection_ratio"}

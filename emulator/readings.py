@@ -4,6 +4,7 @@ Readings are frozen and replaced whole after each step, so device threads read t
 Requests are registers: device threads write them, the world reads them once at the start of a step.
 """
 
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -181,6 +182,8 @@ class CduReadings:
     pump_state: tuple[PumpHealth, ...]
     fan_power_w: float = 0.0
     """Of a liquid-to-air CDU; others have no fans."""
+    outdoor_wet_bulb_c: float = math.nan
+    """As the building's weather station says."""
     leak_latched: tuple[bool, ...] = ()
     """Whether a detector has said CRITICAL since its latch was cleared; one entry a detector."""
     answers: bool = True
@@ -283,6 +286,10 @@ class CduRequests:
     valve_ratio: float = 0.5
     pump_ratio: tuple[float, ...] = field(default=(0.8, 0.8))
     supply_setpoint_c: float = 40.0
+    facility_setpoint_c: float | None = None
+    """Facility water asked of the building; None: nobody asks."""
+    facility_asked_monotonic_s: float = float("-inf")
+    """When, on the world's clock."""
     remote_valve: bool = True
     remote_pumps: bool = True
     flow_target_lpm: float | None = None

@@ -21,6 +21,8 @@ class SetCooling(msgspec.Struct, frozen=True, kw_only=True, tag="set_cooling"):
     valve_ratio: _Ratio
     pump_ratio: _Ratio
     supply_c: Annotated[float, msgspec.Meta(ge=5.0, le=60.0)]
+    facility_c: Annotated[float, msgspec.Meta(ge=0.0, le=60.0)] | None = None
+    """Facility water asked of the building; None asks nothing."""
 
 
 class StartJob(msgspec.Struct, frozen=True, kw_only=True, tag="start_job"):

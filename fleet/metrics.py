@@ -145,6 +145,10 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     _row(_CDU, _G, _R, "reservoir_level_ratio", (0, 1), "Coolant in the reservoir."),
     _row(_CDU, _G, _R, "hall_air_c", (-20, 60), "Air at the CDU."),
     _row(_CDU, _G, _R, "dew_point_c", (-40, 45), "Dew point of the hall's air."),
+    _row(
+        *(_CDU, _G, _R, "outdoor_wet_bulb_c", (-60, 45)),
+        "Wet bulb outside, as the building tells its CDUs; what towers can cool to.",
+    ),
     _row(_CDU, _S, _R, "cdu_leak_state", (0, 4), "Worst leak detector of the CDU."),
     _row(_CDU, _S, _R, "control_mode", (0, 1), "Who moves valve and pumps: firmware or remote."),
     _row(_PUMP, _G, _R, "pump_speed_ratio", (0, 1.05), "Speed of a pump over its rated speed."),

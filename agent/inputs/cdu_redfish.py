@@ -69,13 +69,19 @@ class CduRedfishInput:
         self._read_table(gathered, "Reservoirs/1", _RESERVOIR)
 
     def _read_environment(self, gathered: Gathered) -> None:
-        self._read_table(gathered, "EnvironmentMetrics", _ENVIRONMENT)
+        document = self._read_table(gathered, "EnvironmentMetrics", _ENVIRONMENT)
+        # What the building's weather station says; no property of the standard has it.
+        outdoor = within(document, "Oem", "Isotherm")
+        if "OutdoorWetBulbCelsius" in outdoor:
+            told_c = reading(outdoor["OutdoorWetBulbCelsius"])
+            gathered.values["outdoor_wet_bulb_c", 0] = told_c
 
-    def _read_table(self, gathered: Gathered, name: str, table: Mapping[str, str]) -> None:
+    def _read_table(self, gathered: Gathered, name: str, table: Mapping[str, str]) -> JsonObject:
         document = get_json(self._transport, f"{CDU}/{name}")
         for field, metric in table.items():
             if field in document:
                 gathered.values[metric, 0] = _in_house_units(field, reading(document[field]))
+        return document
 
     def _read_pumps(self, gathered: Gathered) -> None:
         members, errors = self._pumps.read()

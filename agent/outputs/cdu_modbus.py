@@ -1,5 +1,6 @@
 from agent.modbus import Registers, orv3
 from fleet.commands import SetCooling
+from fleet.errors import DeviceError
 from fleet.register_map import Register
 from fleet.units import ratio_to_percent
 
@@ -33,6 +34,10 @@ class CduModbusActuators:
             self._supply_c = None
             self._write(self._map["outlet_target_c"], supply_c)
             self._supply_c = supply_c
+
+    def ask_water(self, facility_c: float) -> None:
+        """DeviceError always: its heat goes to the hall's air."""
+        raise DeviceError(f"a liquid-to-air CDU has no water to ask {facility_c:g} C of")
 
     def hand_back(self) -> None:
         self._switch(manual=False)

@@ -31,6 +31,11 @@ class CduRedfishActuators:
         """What the CDU's own loop is to hold; it stays in its hands."""
         self._set_supply(supply_c)
 
+    def ask_water(self, facility_c: float) -> None:
+        """Facility water, of the building behind the primary connector."""
+        document = {"SupplyTemperatureControlCelsius": {"SetPoint": round(facility_c, 2)}}
+        self._patch("PrimaryCoolantConnectors/1", document)
+
     def hand_back(self) -> None:
         """The CDU's own loop takes over."""
         self._patch("", {"Oem": {"Isotherm": {"ControlMode": "Local"}}})

@@ -168,6 +168,7 @@ def read_loop(
         sleds_flow_lpm=_sum_of_all(snapshot.sled["coolant_flow_lpm"][sleds][fresh], len(fresh)),
         pump_power_w=_sum(_finite(snapshot.pump["pump_power_w"][loop])),
         queue=_queue(snapshot, sleds, fresh),
+        wet_bulb_c=float(snapshot.cdu["outdoor_wet_bulb_c"][loop]),
         identified=identified or Identified(),
     )
 

@@ -255,8 +255,17 @@ def repeat(control: LoopControl, cause: str) -> tuple[CoolingEffect, ...]:
         valve_ratio=control.setpoints.valve_ratio,
         pump_ratio=control.setpoints.pump_ratio,
         supply_c=control.setpoints.supply_c,
+        facility_c=_asked_water_c(control),
     )
     return (SendCooling(cdu_id=control.cdu_id, action=action, cause=cause),)
+
+
+def _asked_water_c(control: LoopControl) -> float | None:
+    """In FAILSAFE the building goes back to its own: nobody weighs what is cheapest then."""
+    asked_c = control.reset.facility_c
+    if control.mode is Mode.FAILSAFE or not math.isfinite(asked_c):
+        return None
+    return round(asked_c, 1)
 
 
 def _remember(

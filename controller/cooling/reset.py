@@ -118,7 +118,9 @@ class Outlook:
         cooler = _tuning(self._settings).facility.cooler
         load_ratio = self._inputs.heat_w / self._rated_w
         coldest_c = facility.free_supply_c(cooler, self._wet_bulb_c, load_ratio, 1.0)
-        return max(facility_c, float(coldest_c), _tuning(self._settings).coldest_water_c)
+        tuning = _tuning(self._settings)
+        reached_c = max(facility_c, float(coldest_c), tuning.coldest_water_c)
+        return min(reached_c, tuning.warmest_water_c)
 
     def widens(self, change_k: float) -> bool:
         """Whether a change of supply over facility water gives a valve back what it has run out of;

@@ -333,6 +333,8 @@ class ResetSettings:
     """Of the bill: a set-point that wanders wears the valve."""
     coldest_water_c: float = 8.0
     """Estimate: asked of a building, so that its pipes do not freeze."""
+    warmest_water_c: float = 40.0
+    """Estimate: asked of a building; W40 loops are supplied so warm."""
     rated_w_per_chip: float = 1_038.0
     """Heat that the building is rated for: 540 l/min of facility water warmed by 8 K, 288 chips."""
     facility: FacilitySettings = field(default_factory=FacilitySettings)

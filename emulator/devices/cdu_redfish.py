@@ -47,6 +47,9 @@ class CduIdentity:
     capacity_w: float = 360_000.0
     lowest_setpoint_c: float = 15.0
     highest_setpoint_c: float = 45.0
+    lowest_facility_c: float = 8.0
+    highest_facility_c: float = 40.0
+    """Estimate: what its building takes as a wish; W40 loops are supplied so warm."""
     rated_rpm: float = 3_600.0
     reservoir_l: float = 6.4
     firmware_version: str = "1.0.0"
@@ -187,10 +190,17 @@ class CduRedfish:
 
     def _primary(self) -> Resource:
         path = f"{UNIT}/PrimaryCoolantConnectors/1"
+        described = self._described
+        water = Number(
+            low=described.lowest_facility_c, high=described.highest_facility_c, unit="Cel"
+        )
 
         def properties(seen: CduReadings) -> dict[str, object]:
             return {
                 "SupplyTemperatureCelsius": self._excerpt(seen.primary_supply_c),
+                "SupplyTemperatureControlCelsius": _control(
+                    self._requests().facility_setpoint_c, water
+                ),
                 "ReturnTemperatureCelsius": self._excerpt(seen.primary_return_c),
                 "FlowLitersPerMinute": self._excerpt(seen.primary_flow_lpm),
                 "HeatRemovedkW": self._excerpt(seen.heat_removed_w / 1e3),
@@ -200,8 +210,11 @@ class CduRedfish:
                 ),
             }
 
-        rules = {"ValvePositionControlPercent": SetPoint(number=_PERCENT)}
-        return self._connector(path, "Primary", properties, rules, self._write_valve)
+        rules = {
+            "ValvePositionControlPercent": SetPoint(number=_PERCENT),
+            "SupplyTemperatureControlCelsius": SetPoint(number=water),
+        }
+        return self._connector(path, "Primary", properties, rules, self._write_primary)
 
     def _connector(
         self,
@@ -280,6 +293,11 @@ class CduRedfish:
                     "TemperatureCelsius": self._excerpt(seen.hall_air_c),
                     "DewPointCelsius": self._excerpt(seen.dew_point_c),
                     "PowerWatts": self._excerpt(sum(seen.pump_power_w)),
+                    "Oem": {
+                        "Isotherm": {
+                            "OutdoorWetBulbCelsius": self._excerpt(seen.outdoor_wet_bulb_c)
+                        }
+                    },
                 }
             )
 
@@ -310,9 +328,14 @@ class CduRedfish:
     def _write_setpoint(self, written: Written) -> None:
         self._requests().supply_setpoint_c = float(written["SupplyTemperatureControlCelsius"])
 
-    def _write_valve(self, written: Written) -> None:
-        valve_ratio = float(written["ValvePositionControlPercent"]) / 100.0
-        self._take_over(valve_ratio=valve_ratio)
+    def _write_primary(self, written: Written) -> None:
+        """Water is asked of the building, whoever moves the valve."""
+        if "SupplyTemperatureControlCelsius" in written:
+            requests = self._requests()
+            requests.facility_asked_monotonic_s = self._clock.monotonic_s()
+            requests.facility_setpoint_c = float(written["SupplyTemperatureControlCelsius"])
+        if "ValvePositionControlPercent" in written:
+            self._take_over(valve_ratio=float(written["ValvePositionControlPercent"]) / 100.0)
 
     def _write_pump(self, row: int, speed_ratio: float) -> None:
         self._take_over(pump=(row, speed_ratio))
@@ -356,9 +379,9 @@ def _filter() -> Resource:
     return static(f"{UNIT}/Filters/1", "Filter.v1_0_2", "Main filter", properties)
 
 
-def _control(set_point: float, span: Number) -> dict[str, float]:
+def _control(set_point: float | None, span: Number) -> dict[str, float | None]:
     return {
-        "SetPoint": round(set_point, 3),
+        "SetPoint": None if set_point is None else round(set_point, 3),
         "AllowableMin": span.low,
         "AllowableMax": span.high,
     }

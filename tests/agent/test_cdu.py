@@ -6,6 +6,7 @@ import pytest
 
 from agent.cdu import CduAgent
 from fleet.commands import Ack, CapPower, Outcome, SetCooling
+from fleet.errors import DeviceError
 from fleet.events import Event, EventKind
 from fleet.frame import Frame
 from tests.agent.builders import CDU_ID, CduPlace, command, value
@@ -190,3 +191,62 @@ def test_a_cooler_set_point_stays_and_the_dew_point_is_kept_off(tmp_path: Path) 
         "SupplyTemperatureControlCelsius" in str(body) and "30.0" not in str(body)
         for _, _, body in place.bmc.written
     )
+
+
+def asked_water(place: CduPlace) -> list[object]:
+    """What the building was asked for, so far."""
+    return [
+        body
+        for _, path, body in place.bmc.written
+        if path.endswith("PrimaryCoolantConnectors/1")
+        and isinstance(body, dict)
+        and "SupplyTemperatureControlCelsius" in body
+    ]
+
+
+def test_facility_water_is_asked_when_it_changes_and_again_before_it_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    wanted = SetCooling(valve_ratio=0.5, pump_ratio=0.8, supply_c=38.0, facility_c=27.04)
+    for _ in range(25):
+        agent.execute(command(wanted, place.clock, target=CDU_ID))
+        tick(place, agent)
+    assert asked_water(place) == [{"SupplyTemperatureControlCelsius": {"SetPoint": 27.04}}]
+    for _ in range(10):
+        agent.execute(command(wanted, place.clock, target=CDU_ID))
+        tick(place, agent)
+    assert len(asked_water(place)) == 2
+    agent.execute(command(WANTED, place.clock, target=CDU_ID))
+    agent.execute(command(wanted, place.clock, target=CDU_ID))
+    assert len(asked_water(place)) == 3
+
+
+@pytest.mark.parametrize("facility_c", [7.9, 40.5])
+def test_facility_water_outside_the_agents_limits_is_refused(
+    tmp_path: Path, facility_c: float
+) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    wanted = SetCooling(valve_ratio=0.5, pump_ratio=0.8, supply_c=38.0, facility_c=facility_c)
+    ack = agent.execute(command(wanted, place.clock, target=CDU_ID))
+    assert ack.outcome is Outcome.REFUSED_LIMITS
+    assert f"facility water of {facility_c} C is outside 8.0..40.0 C" in ack.detail
+    assert place.bmc.written == []
+
+
+def test_a_building_that_does_not_listen_stops_no_cooling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+
+    def deaf(_facility_c: float) -> None:
+        raise DeviceError("no such property")
+
+    monkeypatch.setattr(agent._actuators, "ask_water", deaf)
+    wanted = SetCooling(valve_ratio=0.5, pump_ratio=0.8, supply_c=38.0, facility_c=27.0)
+    ack = agent.execute(command(wanted, place.clock, target=CDU_ID))
+    assert (ack.outcome, ack.detail) == (Outcome.APPLIED, "facility water: no such property")
+    assert agent.leased

@@ -215,6 +215,11 @@ class LiquidPlant(PlantState):
         power_w[cooler.rows] = cooler.fan_power_w(speed)
         self.fan_speed_ratio, self.fan_power_w = speed, power_w
 
+    @property
+    def outdoor_wet_bulb_c(self) -> FloatArray:
+        """[loops]"""
+        return self.weather.wet_bulb_c + self.faults.wet_bulb_offset_k
+
     def _advance_facility(self, dt_s: float) -> None:
         weather, faults = self.weather, self.faults
         settled = facility.reject(

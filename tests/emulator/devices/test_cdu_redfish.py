@@ -150,3 +150,36 @@ def test_the_expansion_vessel_is_watched_by_a_float_switch() -> None:
         ("Moisture", "OK"),
         ("FloatSwitch", "Warning"),
     ]
+
+
+def test_the_building_is_asked_for_water_and_the_valve_stays_where_it_is() -> None:
+    bench = Bench()
+    primary = "/PrimaryCoolantConnectors/1"
+    assert bench.get(primary)["SupplyTemperatureControlCelsius"]["SetPoint"] is None
+    bench.clock.advance(5.0)
+    bench.patch(primary, {"SupplyTemperatureControlCelsius": {"SetPoint": 27.5}})
+    assert bench.requests.facility_setpoint_c == 27.5
+    assert bench.requests.facility_asked_monotonic_s == bench.clock.monotonic_s()
+    assert bench.requests.control_mode is ControlMode.LOCAL
+    assert bench.get(primary)["SupplyTemperatureControlCelsius"] == {
+        "SetPoint": 27.5,
+        "AllowableMin": 8.0,
+        "AllowableMax": 40.0,
+    }
+
+
+@pytest.mark.parametrize("asked_c", [7.0, 41.0, "warm", None])
+def test_water_that_no_building_gives_is_refused(asked_c: object) -> None:
+    bench = Bench()
+    body = json.dumps({"SupplyTemperatureControlCelsius": {"SetPoint": asked_c}}).encode()
+    path = f"{UNIT}/PrimaryCoolantConnectors/1"
+    status, _ = bench.device.request("PATCH", path, body)
+    assert status == 400
+    assert bench.requests.facility_setpoint_c is None
+
+
+def test_a_cdu_tells_the_wet_bulb_that_its_building_tells_it() -> None:
+    bench = Bench()
+    bench.hall.change_cdu(outdoor_wet_bulb_c=17.3)
+    outdoor = bench.get("/EnvironmentMetrics")["Oem"]["Isotherm"]["OutdoorWetBulbCelsius"]
+    assert outdoor == {"Reading": 17.3}
