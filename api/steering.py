@@ -14,6 +14,7 @@ from controller.cooling.settings import CoolingSettings
 from controller.cooling.whatif import Forecast, Supposition, WhatIfSettings, suppose
 from controller.views import control_of
 from fleet.errors import ConfigurationError
+from fleet.topology import LoopKind
 
 EFFECT_S: Final = 180.0
 _COARSE: Final = WhatIfSettings(step_s=2)
@@ -45,7 +46,7 @@ class SteeredLoop:
         )
 
 
-def steered_loop(loop_id: str, heard: HeardLoop | None, chips: int) -> SteeredLoop:
+def steered_loop(loop_id: str, heard: HeardLoop | None, chips: int, kind: LoopKind) -> SteeredLoop:
     """Raises RefusedRequestError for a loop that no controller steers now."""
     control = None if heard is None else control_of(heard.view)
     if control is None:
@@ -54,7 +55,7 @@ def steered_loop(loop_id: str, heard: HeardLoop | None, chips: int) -> SteeredLo
             f"{loop_id} is not steered by a controller: it is air-cooled, or not heard yet",
             kind="not-steered",
         )
-    base = CoolingSettings.sized(chips)
+    base = CoolingSettings.sized(chips, kind)
     # Without an override the law goes on to hold what it holds now.
     policy = replace(base.policy, supply_c=control.setpoints.supply_c)
     return SteeredLoop(

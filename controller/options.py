@@ -12,7 +12,7 @@ from controller.placement.settings import PlacementSettings
 from controller.remote_write.settings import RemoteWriteSettings
 from controller.store.leadership import LeaseSettings
 from fleet.errors import ConfigurationError
-from fleet.topology import FleetMap
+from fleet.topology import FleetMap, LoopKind
 
 CDU_PATIENCE_S = 10.0
 """A CDU in remote mode that is not written for so long takes over by itself."""
@@ -87,9 +87,11 @@ class ControllerOptions:
                 "and margin_s above 0"
             )
 
-    def cooling_of(self, plates: int) -> CoolingSettings:
+    def cooling_of(
+        self, plates: int, kind: LoopKind = LoopKind.LIQUID_TO_LIQUID
+    ) -> CoolingSettings:
         """Settings of a loop of so many cold plates of 1 kW."""
-        cooling = self.cooling or CoolingSettings.sized(plates)
+        cooling = self.cooling or CoolingSettings.sized(plates, kind)
         return replace(
             cooling,
             law=self.law or cooling.law,

@@ -60,8 +60,9 @@ class Shards:
         self._loops_of = shards_of(ingest.partition_of)
         liquid = {fleet_map.loop_ids[row] for row in fleet_map.loops_cooled_by(Cooling.LIQUID)}
         self.cooling: Mapping[str, CoolingSettings] = {
-            loop: options.cooling_of(fleet_map.plates_in_loop(fleet_map.loop(loop)))
+            loop: options.cooling_of(fleet_map.plates_in_loop(row), fleet_map.kind_of_loop[row])
             for loop in sorted(liquid)
+            for row in (fleet_map.loop(loop),)
         }
         self._held: dict[str, _Held] = {}
         self.controls: dict[str, LoopControl] = {}

@@ -209,8 +209,9 @@ def _asked(order: ManualOrder) -> str:
 
 
 def _steered(desk: Desk, loop_id: str) -> SteeredLoop:
-    rows = desk.fleet_map.chips_in_loop(desk.fleet_map.loop(loop_id))
-    return steered_loop(loop_id, desk.live.loop(loop_id), rows.stop - rows.start)
+    row = desk.fleet_map.loop(loop_id)
+    kind, chips = desk.fleet_map.kind_of_loop[row], desk.fleet_map.chips_in_loop(row)
+    return steered_loop(loop_id, desk.live.loop(loop_id), chips.stop - chips.start, kind)
 
 
 def _orders(desk: Desk) -> dict[str, ManualOrder]:

@@ -16,8 +16,8 @@ from controller.cooling.laws import feedforward
 from controller.cooling.laws.law import LawState
 from controller.cooling.settings import CoolingSettings, LawName, ResetSettings
 from thermal import facility
+from thermal.model import in_row, margins
 from thermal.model import loop as model
-from thermal.model import margins
 from thermal.model.identity import Identified
 
 _NEAR_K = 0.2
@@ -109,7 +109,7 @@ class Outlook:
     @property
     def asks(self) -> bool:
         """Whether the weather is known, and with it what facility water costs."""
-        return math.isfinite(self._wet_bulb_c)
+        return math.isfinite(self._wet_bulb_c) and self._settings.in_row is None
 
     def within_reach_c(self, facility_c: float) -> float:
         """The same facility water, or the coldest that the weather allows."""
@@ -143,8 +143,8 @@ class Outlook:
         speed_ratio = model.pump_ratio_for_flow(flow_lpm, settings.pumps, settings.model)
         return Bill(
             pump_w=margins.pump_power_w(settings.model, speed_ratio, flow_lpm, settings.pumps),
-            facility_pump_w=_tuning(settings).facility.pump_w_per_lpm * primary_lpm,
-            fan_w=self._fan_w(facility_c),
+            facility_pump_w=self._facility_pump_w(primary_lpm),
+            fan_w=self._fan_w(facility_c, primary_lpm),
             leakage_w=self._leakage_w(worst_c),
             junction_c=worst_c,
             primary_lpm=primary_lpm,
@@ -192,8 +192,16 @@ class Outlook:
         share *= _learnt_factor(self._known, tuning, self._inputs.junction_c)
         return share * leak.chip_w * self._settings.chips
 
-    def _fan_w(self, facility_c: float) -> float:
-        tuning = _tuning(self._settings)
+    def _facility_pump_w(self, primary_lpm: float) -> float:
+        if self._settings.in_row is not None:
+            return 0.0
+        return _tuning(self._settings).facility.pump_w_per_lpm * primary_lpm
+
+    def _fan_w(self, facility_c: float, primary_lpm: float) -> float:
+        """Of an in-row cooler's own fans, or of the building's towers where they are known."""
+        tuning, cooler = _tuning(self._settings), self._settings.in_row
+        if cooler is not None:
+            return in_row.fan_power_w(cooler, self._settings.model, primary_lpm)
         if not self.asks:
             return 0.0
         cooler = tuning.facility.cooler

@@ -2,6 +2,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Self
 
+from fleet.topology import LoopKind
 from thermal.control import gains
 from thermal.control.failsafe import SensorLimits
 from thermal.control.feedforward import FeedforwardSettings
@@ -12,6 +13,7 @@ from thermal.control.select import RateLimit
 from thermal.control.stillness import StillnessSettings
 from thermal.facility import FacilitySettings
 from thermal.model.identity import IdentitySettings
+from thermal.model.in_row import InRowModelSettings, behind_coil
 from thermal.model.leakage import LeakageFitSettings
 from thermal.model.margins import ThrottleSettings
 from thermal.model.observer import ObserverSettings
@@ -364,6 +366,8 @@ class CoolingSettings:
     queue: QueueSettings = field(default_factory=QueueSettings)
     throttle: ThrottleSettings = field(default_factory=ThrottleSettings)
     identity: IdentitySettings = field(default_factory=IdentitySettings)
+    in_row: InRowModelSettings | None = None
+    """Of a loop whose heat goes to the hall's air; None: to facility water."""
     reset: ResetSettings | None = None
     """None: the set-point stays where the policy has it."""
     failsafe_hold_s: float = 10.0
@@ -371,8 +375,10 @@ class CoolingSettings:
     make the mode flap."""
 
     @classmethod
-    def sized(cls, chips: int) -> Self:
-        """Settings for a loop of another number of 1 kW chips: flows, UA and pumps in scale."""
+    def sized(cls, chips: int, kind: LoopKind = LoopKind.LIQUID_TO_LIQUID) -> Self:
+        """Settings for a loop of another number of 1 kW chips: flows, UA and pumps in scale. On a
+        liquid-to-air loop fans stand where the valve does, and the air where facility water does.
+        """
         base = LoopModelSettings()
         scale = chips / MODEL_CHIPS
         exchanger = replace(
@@ -389,4 +395,13 @@ class CoolingSettings:
             supply_pipe_l=base.supply_pipe_l * scale,
             return_pipe_l=base.return_pipe_l * scale,
         )
-        return cls(model=model, chips=chips)
+        if kind is not LoopKind.LIQUID_TO_AIR:
+            return cls(model=model, chips=chips)
+        cooler = InRowModelSettings()
+        cooler = replace(cooler, coil=cooler.coil.scaled(scale))
+        return cls(
+            model=behind_coil(model, cooler),
+            chips=chips,
+            in_row=cooler,
+            policy=PolicySettings(valve=gains.SUPPLY_FANS),
+        )

@@ -86,7 +86,10 @@ class LoopBench:
             chip_power_w=np.full(288, self.chip_w),
             sled_other_liquid_w=np.full(72, self.other_w),
             actuators=Actuators(
-                valve_ratio=valve, pump_ratio=(pump, pump), pump_enabled=(True, True)
+                valve_ratio=valve,
+                fan_ratio=valve,
+                pump_ratio=(pump, pump),
+                pump_enabled=(True, True),
             ),
         )
         self.supply_c.append(self.plant.supply_c)
@@ -103,7 +106,7 @@ class LoopBench:
             "secondary_flow_lpm": plant.secondary_flow_lpm * (1 + 0.1 * noise[2]),
             "primary_supply_c": plant.primary_supply_c + noise[3],
             "dew_point_c": plant.dew_point_c,
-            "valve_ratio": plant.valve_ratio,
+            "valve_ratio": plant.rejection_ratio,
             "pump_speed_ratio": float(plant.pump_speed_ratio[0]),
         }
         junction = plant.junction_c.reshape(72, 4)
