@@ -150,6 +150,7 @@ class Cdu(Device):
             f"{CDU}/EnvironmentMetrics": {
                 "TemperatureCelsius": {"Reading": 27.0},
                 "DewPointCelsius": {"Reading": 14.0},
+                "Oem": {"Isotherm": {"OutdoorWetBulbCelsius": {"Reading": 17.5}}},
             },
         }
 

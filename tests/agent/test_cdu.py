@@ -34,6 +34,7 @@ def test_a_cdu_is_read_into_house_units(tmp_path: Path) -> None:
         "heat_removed_w": 310_500.0,
         "reservoir_level_ratio": 0.96,
         "dew_point_c": 14.0,
+        "outdoor_wet_bulb_c": 17.5,
         "cdu_leak_state": 0.0,
         "control_mode": 0.0,
     }

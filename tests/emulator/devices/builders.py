@@ -104,6 +104,7 @@ def cdu_readings(**changes: Any) -> CduReadings:
         reservoir_level_ratio=0.97,
         hall_air_c=27.0,
         dew_point_c=14.1,
+        outdoor_wet_bulb_c=18.5,
         leak=(LeakState.OK,),
         control_mode=ControlMode.LOCAL,
         supply_setpoint_c=40.0,
