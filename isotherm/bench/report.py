@@ -33,7 +33,7 @@ class Case:
         if self.reason:
             return False
         return all(
-            name in self.metrics and _holds(self.metrics[name], operator, bound)
+            name in self.metrics and holds(self.metrics[name], operator, bound)
             for name, (operator, bound) in self.target.items()
         )
 
@@ -42,7 +42,7 @@ CaseRun = Callable[[bool, int], Case]
 """Takes `quick` and the seed; a case that can not run says why in its `reason`."""
 
 
-def _holds(value: float, operator: str, bound: float) -> bool:
+def holds(value: float, operator: str, bound: float) -> bool:
     match operator:
         case ">=":
             return value >= bound
@@ -114,7 +114,7 @@ def print_table(console: Console, suite: str, cases: Sequence[Case]) -> None:
             table.add_row(case.id, case.title, "", f"not run: {case.reason}", "", "no")
         for row, (name, value) in enumerate(case.metrics.items()):
             operator, bound = case.target.get(name, ("", 0.0))
-            held = _holds(value, operator, bound) if operator else None
+            held = holds(value, operator, bound) if operator else None
             table.add_row(
                 *((case.id, case.title) if row == 0 else ("", "")),
                 name,

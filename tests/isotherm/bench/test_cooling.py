@@ -59,11 +59,30 @@ def test_the_page_shows_every_controller_and_keeps_the_traces(tmp_path: Path) ->
     }
     write_page(tmp_path / "page", suite.SCENARIOS, outcomes)
     page = (tmp_path / "page" / "index.html").read_text()
-    assert "<th>pi</th><th>mpc</th>" in page
+    assert "<th>pi</th><th>mpc</th><th>target</th>" in page
+    # What misses its target stands out, and is only held against the predictive law.
+    assert "<td>1</td><td class=missed>1</td><td>&lt;= 0.9</td>" in page
     assert (tmp_path / "page" / "C1.png").stat().st_size > 1_000
     rows = (tmp_path / "page" / "C1-mpc.csv").read_text().splitlines()
     assert len(rows) == 31
     assert rows[0].startswith("second,supply_c")
+
+
+def test_the_page_says_what_has_no_trace_and_what_could_not_run(tmp_path: Path) -> None:
+    outcomes = {
+        "C14": {LawName.PI: Outcome(metrics={}, reason="no <broker>")},
+        "C16": {
+            LawName.PI: Outcome(metrics={"cycle_p99_s": 0.5}),
+            LawName.MPC: Outcome(metrics={"cycle_p99_s": 0.7, "loops": 1000.0}),
+        },
+    }
+    write_page(tmp_path, suite.SCENARIOS, outcomes)
+    page = (tmp_path / "index.html").read_text()
+    assert "pi could not run: no &lt;broker&gt;" in page
+    assert "<td>–</td><td>1000</td>" in page
+    assert "nan" not in page
+    assert "<img" not in page
+    assert '<a href="#C16">C16 ' in page
 
 
 def test_scenarios_are_those_of_the_table_in_order() -> None:
