@@ -199,9 +199,9 @@ class Outlook:
 
     def _fan_w(self, facility_c: float, primary_lpm: float) -> float:
         """Of an in-row cooler's own fans, or of the building's towers where they are known."""
-        tuning, cooler = _tuning(self._settings), self._settings.in_row
-        if cooler is not None:
-            return in_row.fan_power_w(cooler, self._settings.model, primary_lpm)
+        tuning, coil = _tuning(self._settings), self._settings.in_row
+        if coil is not None:
+            return in_row.fan_power_w(coil, self._settings.model, primary_lpm)
         if not self.asks:
             return 0.0
         cooler = tuning.facility.cooler

@@ -66,7 +66,7 @@ def _figure(path: Path, title: str, traces: Mapping[LawName, Trace]) -> None:
     panels = figure.subplots(len(PANELS), 1, sharex=True)
     for panel, (column, label) in zip(panels, PANELS, strict=True):
         if column == "supply_c":
-            _dotted(panel, next(reversed(traces.values())))
+            _dotted(panel, list(traces.values())[-1])
         for law, trace in traces.items():
             values = trace.column(column)[:, 0]
             panel.plot(np.arange(1, len(values) + 1), values, label=law.value, linewidth=1.0)
