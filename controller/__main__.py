@@ -78,7 +78,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
         bool, typer.Option(help="Let webhooks go to addresses of the own network.")
     ] = False,
 ) -> None:
-    """Cool, watch and place: the controller of a hall, of Trn3 UltraServers unless told."""
+    """Cool, watch and place: the controller of a hall."""
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:

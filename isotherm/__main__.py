@@ -59,7 +59,7 @@ COMMANDS: Final = (
     Deferred(
         "controller",
         "controller.__main__:run",
-        "Cool, watch and place: the controller of a fleet of Trn3 UltraServers.",
+        "Cool, watch and place: the controller of a hall.",
     ),
     Deferred("api", "api.__main__:run", "Serve the API and the dashboard until SIGTERM or Ctrl-C."),
 )
