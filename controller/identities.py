@@ -41,10 +41,8 @@ class Identities:
 
     def learn(self, snapshot: FleetSnapshot, loops: Iterable[str]) -> dict[str, Identified]:
         """What is known of these loops after a cycle; others are forgotten."""
-        wanted = list(loops)
-        kept = {loop_id: one for loop_id, one in self._known.items() if loop_id in set(wanted)}
         self._known = {
-            loop_id: self._learnt(kept.get(loop_id), loop_id, snapshot) for loop_id in wanted
+            loop_id: self._learnt(self._known.get(loop_id), loop_id, snapshot) for loop_id in loops
         }
         return {loop_id: one.identified for loop_id, one in self._known.items()}
 

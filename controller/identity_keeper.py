@@ -1,6 +1,5 @@
 """What was learnt of loops outlives the process, and a loop's way to another controller."""
 
-import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -9,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from controller.background import begin, settle
 from controller.identities import Identities
 from controller.identity_record import decode_identity, encode_identity
 from controller.store import Store, Transaction
@@ -82,8 +82,8 @@ class IdentityKeeper:
         end_s = self._clock.monotonic_s() + timeout_s
         if not self._collect(timeout_s):
             raise StoreError(f"what was learnt of loops was not written within {timeout_s:g} s")
-        learnt = {loop_id: identity for loop_id, identity, _ in self._identities.known()}
-        write = {one: kept for one, kept in learnt.items() if self._worth(one) is not None}
+        held = [loop_id for loop_id, _, _ in self._identities.known()]
+        write = {one: kept for one in held if (kept := self._worth(one)) is not None}
         if not write:
             return
         self._begin(_Job(read=(), write=write, check=check))
@@ -110,18 +110,11 @@ class IdentityKeeper:
         return identity if identity is not None and identity.begun else None
 
     def _begin(self, job: _Job) -> None:
-        self._job = result = Future[_Done]()
-
-        def work() -> None:
-            try:
-                result.set_result(self._done(job))
-            except BaseException as error:  # noqa: BLE001 - raised again where it is collected
-                result.set_exception(error)
-
         if self._threaded:
-            threading.Thread(target=work, name="identities", daemon=True).start()
+            self._job = begin("identities", lambda: self._done(job))
         else:
-            work()
+            self._job = Future()
+            settle(self._job, lambda: self._done(job))
 
     def _done(self, job: _Job) -> _Done:
         done = _Done()

@@ -1,9 +1,9 @@
 """History is written beside the control cycle, which never waits for the store."""
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 
+from controller.background import begin
 from controller.ingest.batch import Batch, Written
 from controller.ingest.consume import Consumer
 from controller.store import Store, Transaction
@@ -44,15 +44,7 @@ class HistoryWriter:
 
     def _begin(self, check: Check, *, everything: bool) -> None:
         self._batch = batch = self._ingest.prepare(everything=everything)
-        self._job = job = Future[Written]()
-
-        def write() -> None:
-            try:
-                job.set_result(self._ingest.write(self._store, batch, check))
-            except BaseException as error:  # noqa: BLE001 - raised again where it is collected
-                job.set_exception(error)
-
-        threading.Thread(target=write, name="history", daemon=True).start()
+        self._job = begin("history", lambda: self._ingest.write(self._store, batch, check))
 
     def _collect(self, timeout_s: float) -> Written | None:
         if self._job is None or self._batch is None:
