@@ -155,9 +155,11 @@ def serve(build: Callable[[Clock], EmulatorRuntime], *, port: int, stop: threadi
             stop.wait()
         finally:
             _log.info("stopping")
+            runtime.halt()
             server.stop()
             modbus.stop()
             runtime.stop()
+    runtime.exit_if_stuck()
 
 
 @app.command()

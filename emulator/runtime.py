@@ -1,5 +1,7 @@
 """The world on a clock: one step a tick, in a thread of its own."""
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -12,7 +14,7 @@ from emulator.options import EmulatorOptions
 from fleet.clock import Clock, run_at_rate
 from fleet.topology import FleetMap
 
-STOP_WITHIN_S: Final = 5.0
+STOP_WITHIN_S: Final = 4.0
 MADE_UP_FOR_S: Final = 10.0
 """A world that was held up hurries to catch up with the clock by at most this: a busy moment is
 made good, a host that was stopped for minutes is not paid back with minutes of haste."""
@@ -64,14 +66,27 @@ class EmulatorRuntime:
         self._thread = threading.Thread(target=self._run, name="emulator", daemon=True)
         self._thread.start()
 
-    def stop(self) -> bool:
-        """Ask the thread to end after its step, and wait; False when it did not within 5 s."""
+    def halt(self) -> None:
+        """Ask the thread to end after its step; `stop` waits for it, when all else is done."""
         self._stop.set()
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return True
-        thread.join(STOP_WITHIN_S)
-        return not thread.is_alive()
+
+    def stop(self, within_s: float = STOP_WITHIN_S) -> bool:
+        """Halt, and wait; False when the thread is still running."""
+        self.halt()
+        if self._thread is not None:
+            self._thread.join(within_s)
+            if not self._thread.is_alive():
+                self._thread = None
+        return self._thread is None
+
+    def exit_if_stuck(self) -> None:
+        """Last of all, end the process here and now if a step is running in spite of `stop`: on the
+        usual way out BLAS waits for the threads of a product that no longer goes on.
+        """
+        if self.running:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
 
     @property
     def running(self) -> bool:

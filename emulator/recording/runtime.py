@@ -8,7 +8,7 @@ from emulator.recording.replay import Replay
 from emulator.recording.serve import play
 from fleet.clock import Clock
 
-STOP_WITHIN_S: Final = 5.0
+STOP_WITHIN_S: Final = 4.0
 
 
 class ReplayRuntime:
@@ -33,14 +33,18 @@ class ReplayRuntime:
         self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
         self._thread.start()
 
-    def stop(self) -> bool:
-        """Ask the thread to end, and wait; False when it did not within 5 s."""
+    def halt(self) -> None:
+        """Ask the thread to end; `stop` waits for it."""
         self._stop.set()
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return True
-        thread.join(STOP_WITHIN_S)
-        return not thread.is_alive()
+
+    def stop(self) -> bool:
+        """Halt, and wait; False when the thread is still running after 4 s."""
+        self.halt()
+        if self._thread is not None:
+            self._thread.join(STOP_WITHIN_S)
+            if not self._thread.is_alive():
+                self._thread = None
+        return self._thread is None
 
     def close(self) -> None:
         """After `stop`."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from emulator.workload import checksums
 from emulator.workload.number_type import Matrix, NumberType, rounded
 
 Tensor: TypeAlias = Any
@@ -44,6 +45,11 @@ class Backend(Protocol):
     def total(self, values: Tensor) -> float:
         """Waits for the device."""
 
+    def take_checksums(
+        self, block: Tensor, signs: Tensor, notes: Tensor, start: int, carried: bool
+    ) -> None:
+        """As `checksums.take`, on the device."""
+
     def threads(self, count: int) -> AbstractContextManager[object]:
         """How many host threads a product takes."""
 
@@ -67,6 +73,11 @@ class NumpyBackend:
 
     def total(self, values: Tensor) -> float:
         return float(np.add.reduce(values))
+
+    def take_checksums(
+        self, block: Tensor, signs: Tensor, notes: Tensor, start: int, carried: bool
+    ) -> None:
+        checksums.take(block, signs, notes, start, carried)
 
     def threads(self, count: int) -> AbstractContextManager[object]:
         limit: AbstractContextManager[object] = self._blas.limit(limits=count, user_api="blas")

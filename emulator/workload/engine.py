@@ -88,6 +88,8 @@ class WorkloadEngine:
             shape: self._programs.get(shape) or self._build(shape)
             for shape in sorted(set(chips.values()), key=lambda shape: (shape.hidden, shape.widths))
         }
+        if self._ledger is not None:
+            self._ledger.watch(self._programs.values())
         self._program_of_chip = [None] * len(self._program_of_chip)
         self._in_use[:] = False
         self._in_use[list(chips)] = True

@@ -20,6 +20,7 @@ allowed follows from how many false alarms one is ready to take.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final
@@ -27,10 +28,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.workload import checksums
 from emulator.workload.backend import Backend, Tensor
 from emulator.workload.number_type import FP32_ROUNDOFF, Matrix
-from emulator.workload.program import FALSE_ALARM_PROBABILITY, Product
-from emulator.workload.shapes import BUFFER_ROWS
+from emulator.workload.program import (
+    FALSE_ALARM_PROBABILITY,
+    Activations,
+    LayerProgram,
+    Operands,
+    Product,
+    Scatter,
+)
+from emulator.workload.shapes import BUFFER_ROWS, SMALLEST_COLUMNS
+
+Vector = NDArray[np.float32]
 
 _WIDTH: Final = NormalDist().inv_cdf(1.0 - FALSE_ALARM_PROBABILITY / 2.0)
 _ROUNDING_VARIANCE: Final = FP32_ROUNDOFF**2 / 3.0 * 3.0 / (8.0 * math.log(2.0))
@@ -40,12 +51,6 @@ _ROWS_KEPT: Final = 16 * BUFFER_ROWS
 _TINY: Final = float(np.finfo(np.float32).tiny)
 """Rows of zeros agree too."""
 Chips = tuple[int, ...]
-_Entry = tuple[Product, int, int, int, Chips, int]
-"""Product, its first row, how many, where they are in the notes, whose they are, index."""
-Slot = tuple[Tensor, Tensor, Tensor]
-"""Room for the result's checksums [rows], its sums of squares [rows], and what was promised
-[2, rows] of it and found of its source.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +70,49 @@ class Ledger:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._notes: Tensor = backend.put(np.zeros((4, _ROWS_KEPT), np.float32))
-        self._sums, self._squares = self._notes[0], self._notes[1]
-        self._promised = self._notes[2:]
+        self.notes: Tensor = backend.put(np.zeros((4, _ROWS_KEPT), np.float32))
+        """The result's checksums, its sums of squares, what was promised of it, and what was found
+        of its source; by row, from the slot of its product on.
+        """
+        self._scale: Vector = np.ones(_ROWS_KEPT, np.float32)
         self._filled = 0
-        self._entries: list[_Entry] = []
-        self._factors: dict[int, NDArray[np.float32]] = {}
+        self._entries: list[int] = []
+        """As `checksums.judge` reads them, one behind the other."""
+        self._whose: list[tuple[Chips, int]] = []
+        """Chips and index of the product, of each entry."""
+        self._parts = 0
+        self._first_mark: dict[Activations, int] = {}
+        self._marks: Matrix = np.zeros((2, 0), np.float32)
+        """What each row was when it was last written: checksum, sum of squares."""
+        self._place: dict[Product, tuple[int, int, int]] = {}
+        """Number of the product, first marks of its source and of its target."""
+        self._scatter: Matrix = np.zeros((0, len(Scatter._fields)), np.float32)
         self._found: list[Corruption] = []
         self._step = 0
         self.nearest_ratio = 0.0
         """Largest disagreement over its tolerance among the products that passed, ever."""
+
+    def watch(self, programs: Iterable[LayerProgram]) -> None:
+        """Whose products are noted from now on; what is known of their rows stays known."""
+        first_mark: dict[Activations, int] = {}
+        products: dict[Product, None] = {}
+        marks = [np.zeros((2, 0), np.float32)]
+        for program in programs:
+            products.update(dict.fromkeys(program.products))
+            for rows in program.activations:
+                known = self._first_mark.get(rows)
+                first_mark[rows] = len(first_mark) * BUFFER_ROWS
+                marks.append(
+                    rows.marks if known is None else self._marks[:, known : known + BUFFER_ROWS]
+                )
+        self._marks = np.concatenate(marks, axis=1)
+        self._first_mark = first_mark
+        self._place = {
+            product: (number, first_mark[product.source], first_mark[product.target])
+            for number, product in enumerate(products)
+        }
+        scatter = [product.scatter for product in products]
+        self._scatter = np.array(scatter, np.float32).reshape(-1, len(Scatter._fields))
 
     def begin(self, step: int) -> None:
         self._step = step
@@ -82,22 +120,34 @@ class Ledger:
     def has_room(self, rows: int) -> bool:
         return self._filled + rows <= _ROWS_KEPT
 
-    def slot(self, product: Product, rows: slice, chips: Chips, index: int) -> Slot:
-        """Where the checksums of the next result go; they are judged in the order of the slots.
+    def slot(self, product: Product, rows: slice, chips: Chips, index: int) -> int:
+        """Where the notes of the next result begin; they are judged in the order of the slots.
 
         The chips have equal parts of the rows. Without any, the rows are only as they now are.
         """
-        count = rows.stop - rows.start
-        start, end = self._filled, self._filled + count
-        self._entries.append((product, rows.start, count, start, chips, index))
-        self._filled = end
-        return self._sums[start:end], self._squares[start:end], self._promised[:, start:end]
+        number, source, target = self._place[product]
+        first, start, parts = rows.start, self._filled, len(chips)
+        count = rows.stop - first
+        self._entries += (number, source + first, target + first, count, start, parts, self._parts)
+        self._whose.append((chips, index))
+        self._parts += parts
+        self._filled = start + count
+        return start
 
-    def note_scaled(self, entry: int, scale: NDArray[np.float32]) -> None:
-        """Rows of a result have been multiplied since, exactly, by `scale` [rows]. Entries count
-        from the last `judge`.
-        """
-        self._factors[entry] = scale
+    def note(self, product: Product, operands: Operands, slot: int) -> None:
+        """What the rows of a result say now; of some columns of it, where that is all there is."""
+        rows, columns = operands.values.shape
+        whole = columns == product.target.columns
+        self._backend.take_checksums(operands.block, operands.signs, self.notes, slot, whole)
+        if not whole:
+            promised = self.notes[2:, slot : slot + rows]
+            checksum = product.partial[:, columns // SMALLEST_COLUMNS - 1]
+            self._backend.matmul(operands.source, checksum, out=promised[0])
+            self._backend.matmul(operands.source, product.source.signs, out=promised[1])
+
+    def note_scaled(self, slot: int, scale: Vector) -> None:
+        """Rows of the slot's result have been multiplied since, exactly, by `scale` [rows]."""
+        self._scale[slot : slot + len(scale)] = scale
 
     def close(self) -> tuple[Corruption, ...]:
         """Judge what was noted in this step."""
@@ -109,62 +159,21 @@ class Ledger:
         """Judge what is in the slots, and empty them."""
         if not self._entries:
             return
-        notes = self._backend.host(self._notes[:, : self._filled].T)
-        rows = np.array([entry[2] for entry in self._entries])
-        with np.errstate(all="ignore"):  # what is judged may be any bit pattern
-            worst = _excess(self._replay(notes[:, :2]), notes, self._entries, rows)
-        chips = np.array([len(entry[4]) for entry in self._entries])
-        parts = np.maximum(chips, 1)
-        entry_of_part = np.repeat(np.arange(len(parts)), parts)
-        part_rows = (rows // parts)[entry_of_part]
-        by_part = np.sqrt(np.maximum.reduceat(worst, np.cumsum(part_rows) - part_rows))
-        by_part[chips[entry_of_part] == 0] = 0.0
-        first_part = np.cumsum(parts) - parts
-        bad = by_part > 1.0
+        entries = np.array(self._entries, np.int64).reshape(len(self._whose), -1)
+        notes = self._backend.host(self.notes[:, : self._filled])
+        worst = np.zeros(self._parts, np.float32)
+        checksums.judge(entries, self._scatter, notes, self._scale, self._marks, worst, _TINY)
+        ratio = np.sqrt(worst / np.float32(_WIDTH**2 * _ROUNDING_VARIANCE))
+        bad = ratio > 1.0
+        first_part = entries[:, -1]
         for part in np.flatnonzero(bad).tolist():
-            number = int(entry_of_part[part])
-            *_, whose, index = self._entries[number]
-            chip = whose[part - int(first_part[number])]
+            # An entry without parts begins where the one behind it does, which is meant.
+            number = int(np.searchsorted(first_part, part, side="right")) - 1
+            chips, index = self._whose[number]
+            chip = chips[part - int(first_part[number])]
             self._found.append(Corruption(chip=chip, step=self._step, product=index))
-        self.nearest_ratio = max(self.nearest_ratio, float(by_part[~bad].max(initial=0.0)))
+        self.nearest_ratio = max(self.nearest_ratio, float(ratio[~bad].max(initial=0.0)))
+        self._scale[: self._filled] = 1.0
         self._entries.clear()
-        self._factors.clear()
-        self._filled = 0
-
-    def _replay(self, noted: Matrix) -> Matrix:
-        """Checksum and sum of squares [rows, 2] that each source had when it was written."""
-        marks = np.empty_like(noted)
-        factors = self._factors
-        for number, (product, first, count, start, _, _) in enumerate(self._entries):
-            end, last = start + count, first + count
-            marks[start:end] = product.source.marks[first:last]
-            written = product.target.marks
-            written[first:last] = noted[start:end]
-            if number in factors:
-                written[first:last, 0] *= factors[number]
-                written[first:last, 1] *= factors[number] ** 2
-        return marks
-
-
-def _excess(source: Matrix, notes: Matrix, entries: list[_Entry], rows: NDArray[np.intp]) -> Matrix:
-    """Square of disagreement over tolerance of each row, the worse of result and source; inf if
-    it is no number.
-    """
-    scatter = np.array([product.scatter for product, *_ in entries], dtype=np.float32)
-    weighs = np.repeat(scatter.T, rows, axis=1)
-    source_sum, source_square = source.T.copy()
-    result_sum, result_square, promised, read = notes.T.copy()
-    # Of a spoilt result the norm says nothing, but it can not be above what its source allows.
-    result_square = np.fmin(result_square, weighs[0] * source_square)
-    promised_square = promised * promised
-    result_variance = (
-        weighs[1] * result_square + weighs[2] * promised_square + weighs[3] * source_square
-    ) + _TINY
-    source_variance = weighs[4] * source_sum * source_sum + weighs[5] * source_square + _TINY
-    difference, drift = result_sum - promised, read - source_sum
-    ratio: Matrix = np.maximum(
-        difference * difference / result_variance, drift * drift / source_variance
-    )
-    ratio *= np.float32(1.0 / (_WIDTH**2 * _ROUNDING_VARIANCE))
-    ratio[~np.isfinite(ratio)] = np.inf
-    return ratio
+        self._whose.clear()
+        self._filled = self._parts = 0

@@ -8,10 +8,10 @@ import numpy as np
 
 from emulator.workload.backend import Backend, Tensor
 from emulator.workload.flips import Flip, OnStrike, Operand, Strike
-from emulator.workload.ledger import Chips, Ledger, Slot
+from emulator.workload.ledger import Chips, Ledger
 from emulator.workload.number_type import NumberType
 from emulator.workload.program import LayerProgram, Operands, Product
-from emulator.workload.shapes import BUFFER_ROWS, SMALLEST_COLUMNS, TOGETHER
+from emulator.workload.shapes import BUFFER_ROWS, SMALLEST_COLUMNS
 
 # Of a pair's result; beyond, it is scaled back to about one. Within e4m3's best part.
 _LOWEST_MEAN_SQUARE: Final = 1.0 / 16.0
@@ -26,8 +26,8 @@ class _Kind(Enum):
     SETTLE = auto()  # what a result has become since: rounded, or one row of two products
 
 
-_Operation = tuple[_Kind, Product, Operands, Slot | None, Chips, int]
-"""..., whose rows they are, index of the product among those of each chip."""
+_Operation = tuple[_Kind, Product, Operands, int, Chips, int]
+"""..., slot in the ledger, whose rows they are, index of the product among those of each chip."""
 FlipAt = tuple[float, int]
 """A bit flips when the chip reaches so many FLOP, and which chip of those together it is."""
 
@@ -53,7 +53,6 @@ class ProductRunner:
         self._ledger = ledger
         self._rng = rng
         self._on_strike = on_strike
-        self._part: Tensor = backend.put(np.zeros((2, TOGETHER), np.float32))
         self._squares: Tensor = backend.put(np.zeros(BUFFER_ROWS, np.float32))
         self._plan: list[_Operation] = []
         self._chips: Chips = ()
@@ -106,12 +105,10 @@ class ProductRunner:
         operands = Operands(
             source=product.source.values[:together],
             weights=product.weights[:, :columns],
-            block=values,
+            result=values,
+            block=product.target.block[:together],
             values=values,
             signs=product.target.signs[:columns],
-            promised=self._part[:, :together],
-            sampled=values,
-            sampled_factor=1.0,
         )
         self._add(_Kind.PART, product, operands, 1)
         return column_flop * columns
@@ -138,8 +135,8 @@ class ProductRunner:
         self._index += 1
         self.products += len(chips)
 
-    def _slot(self, product: Product, rows: slice, chips: Chips, index: int) -> Slot | None:
-        return self._ledger.slot(product, rows, chips, index) if self._ledger is not None else None
+    def _slot(self, product: Product, rows: slice, chips: Chips, index: int) -> int:
+        return self._ledger.slot(product, rows, chips, index) if self._ledger is not None else 0
 
     def _alone(self, kind: _Kind, product: Product, operands: Operands, rows: slice) -> Operands:
         """One chip's part, since what is flipped in its memory is in no other's."""
@@ -148,10 +145,9 @@ class ProductRunner:
         values = operands.values[rows]
         return operands._replace(
             source=operands.source[rows],
-            block=values,
+            result=values,
+            block=operands.block[rows],
             values=values,
-            promised=self._part[:, rows],
-            sampled=values,
         )
 
     def _struck(self, flop: float) -> list[int]:
@@ -165,45 +161,31 @@ class ProductRunner:
 
     def run(self) -> None:
         """Run what was planned, and have it judged."""
-        backend = self._backend
-        matmul, row_dots = backend.matmul, backend.row_dots
-        for number, (kind, product, operands, slot, chips, index) in enumerate(self._plan):
+        backend, ledger = self._backend, self._ledger
+        for kind, product, operands, slot, chips, index in self._plan:
             if kind is _Kind.STRUCK:
                 self._strike(product, operands, slot, (chips[0], index))
                 continue
-            source, weights, block, values, signs, promised, sampled, factor = operands
             if kind is not _Kind.SETTLE:
-                matmul(source, weights, out=block)
+                backend.matmul(operands.source, operands.weights, out=operands.result)
             elif self._rounds:
-                backend.round_to(values, self._precision)
-            if slot is not None:
-                if kind is _Kind.PART:
-                    self._promise_part(product, operands)
-                sums, squares, kept = slot
-                matmul(values, signs, out=sums)
-                row_dots(sampled, sampled, out=squares)
-                if factor > 1.0:
-                    squares *= factor
-                kept[:] = promised
+                backend.round_to(operands.values, self._precision)
+            if ledger is not None:
+                ledger.note(product, operands, slot)
             if product.closes_pair and kind is not _Kind.SETTLE:
-                self._bound(values, slot, number)
+                self._bound(operands.values, slot)
         self._plan.clear()
-        if self._ledger is not None:
-            self._ledger.judge()
+        if ledger is not None:
+            ledger.judge()
 
-    def _promise_part(self, product: Product, operands: Operands) -> None:
-        checksum = product.partial[:, operands.values.shape[1] // SMALLEST_COLUMNS - 1]
-        self._backend.matmul(operands.source, checksum, out=operands.promised[0])
-        self._backend.matmul(operands.source, product.source.signs, out=operands.promised[1])
-
-    def _bound(self, values: Tensor, slot: Slot | None, number: int) -> None:
+    def _bound(self, values: Tensor, slot: int) -> None:
         """Scale each row back to about one by a power of two, which is exact."""
         rows, columns = values.shape
-        if slot is None:
+        if self._ledger is None:
             squares = self._squares[:rows]
             self._backend.row_dots(values, values, out=squares)
         else:
-            squares = slot[1]
+            squares = self._ledger.notes[1, slot : slot + rows]
         mean_square = self._backend.total(squares) / (rows * columns)
         if _LOWEST_MEAN_SQUARE <= mean_square <= _HIGHEST_MEAN_SQUARE:
             return
@@ -211,10 +193,10 @@ class ProductRunner:
         factors = np.exp2(-np.round(0.5 * np.log2(np.maximum(each, _LEAST)))).astype(np.float32)
         values *= self._backend.put(factors[:, np.newaxis])
         if self._ledger is not None:
-            self._ledger.note_scaled(number, factors)
+            self._ledger.note_scaled(slot, factors)
 
     def _strike(
-        self, product: Product, operands: Operands, slot: Slot | None, place: tuple[int, int]
+        self, product: Product, operands: Operands, slot: int, place: tuple[int, int]
     ) -> None:
         """Run the product with one bit flipped, note what its checksums say, take the flip back.
 
@@ -227,16 +209,11 @@ class ProductRunner:
         late = flip.operand is Operand.RESULT
         with np.errstate(all="ignore"):  # the flipped value may be any bit pattern
             before, after = (0.0, 0.0) if late else flip.apply(operands, backend)
-            backend.matmul(operands.source, operands.weights, out=operands.block)
+            backend.matmul(operands.source, operands.weights, out=operands.result)
             if late:
                 before, after = flip.apply(operands, backend)
-            if slot is not None:
-                if columns < product.target.columns:
-                    self._promise_part(product, operands)
-                backend.matmul(operands.values, operands.signs, out=slot[0])
-                backend.row_dots(operands.sampled, operands.sampled, out=slot[1])
-                slot[1][:] *= operands.sampled_factor
-                slot[2][:] = operands.promised
+            if self._ledger is not None:
+                self._ledger.note(product, operands, slot)
         flip.undo(operands, before)
         if self._on_strike is not None:
             self._on_strike(

@@ -35,6 +35,16 @@ class TorchBackend:
         self.matmul: Callable[..., object] = self._torch.matmul
         self.row_dots: Callable[..., object] = self._torch.linalg.vecdot
 
+    def take_checksums(
+        self, block: Tensor, signs: Tensor, notes: Tensor, start: int, carried: bool
+    ) -> None:
+        columns, end = len(signs), start + len(block)
+        values = block[:, :columns]
+        self.matmul(values, signs, out=notes[0, start:end])
+        self.row_dots(values, values, out=notes[1, start:end])
+        if carried:
+            notes[2:, start:end] = block[:, columns:].T
+
     def put(self, values: Matrix) -> Tensor:
         return self._torch.tensor(values, dtype=self._torch.float32, device=self._device)
 

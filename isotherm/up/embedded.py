@@ -134,11 +134,12 @@ class EmbeddedDatacenter:
 
     def stop(self) -> None:
         """Within 5 s; the agents outlive the controller, so that they tell the CDU to hold on. The
-        world stands still first: it would take the time that the others need to end.
+        world is halted first: it would take the time that the others need to end.
         """
-        self.emulator.stop()
+        self.emulator.halt()
         self.controller.stop()
         self.agents.stop()
+        self.emulator.stop()
 
     def close(self) -> None:
         """Let go of bus and store, after `stop` where roles were started."""

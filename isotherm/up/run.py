@@ -19,6 +19,7 @@ from emulator.app_server import AppServer, listen
 from emulator.endpoints import EmulatorServer
 from emulator.recording.replay import Replay
 from emulator.recording.serve import ReplayApp
+from emulator.runtime import EmulatorRuntime
 from fleet.bus_kafka import KafkaBus
 from fleet.clock import Clock
 from fleet.errors import IsothermError
@@ -63,6 +64,9 @@ def run_embedded(plan: UpPlan, console: Console, clock: Clock, stop: threading.E
             if plan.jobs:
                 schedule.follow(datacenter.world.now_s)
         console.print("stopping ...")
+        datacenter.emulator.halt()
+    if isinstance(datacenter.emulator, EmulatorRuntime):
+        datacenter.emulator.exit_if_stuck()
 
 
 def _device_server(datacenter: EmbeddedDatacenter, listener: socket.socket) -> AppServer:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
 
@@ -95,3 +97,32 @@ def test_starting_twice_is_refused_and_stopping_twice_is_not() -> None:
         runtime.start()
     assert runtime.stop()
     assert runtime.stop()
+
+
+def test_a_step_that_does_not_end_holds_no_process_up() -> None:
+    stuck = """
+import atexit, threading
+from emulator.options import EmulatorOptions
+from emulator.runtime import EmulatorRuntime
+from fleet.clock import SystemClock
+from fleet.topology import FleetMap, trn3_datacenter
+
+begun = threading.Event()
+
+def hang(world):
+    begun.set()
+    threading.Event().wait()
+
+hall = FleetMap(trn3_datacenter(ultraservers=1))
+runtime = EmulatorRuntime(EmulatorOptions(), hall, SystemClock(), before_step=hang)
+runtime.start()
+begun.wait()
+atexit.register(print, "the usual way out")
+print("stopped", runtime.stop(within_s=0.01))
+runtime.exit_if_stuck()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", stuck], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert ended.stdout == "stopped False\n"

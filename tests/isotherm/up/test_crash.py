@@ -104,16 +104,21 @@ def in_history(state_dir: Path, group: str) -> Counter[Named]:
     return found
 
 
+def of_epochs(frames: Counter[Named], epochs: set[int]) -> Counter[Named]:
+    return Counter({name: count for name, count in frames.items() if name[0] in epochs})
+
+
 @pytest.mark.slow
 def test_after_kill_9_every_acknowledged_frame_is_in_history_exactly_once(tmp_path: Path) -> None:
-    for how in (signal.SIGKILL, signal.SIGTERM):
+    # The third reads what the second's agents gave the bus while its controller was ending.
+    for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGTERM):
         up = Up(tmp_path)
         try:
             up.until_it_has_heard(MESSAGES)
         finally:
             up.end(how)
-    taken = acknowledged(tmp_path)
+    taken = of_epochs(acknowledged(tmp_path), {1, 2})
     assert {epoch for epoch, _ in taken} == {1, 2}
     sleds = max(taken.values())
-    assert in_history(tmp_path, "h1/us01") == taken
+    assert of_epochs(in_history(tmp_path, "h1/us01"), {1, 2}) == taken
     assert set(taken.values()) == {sleds}
