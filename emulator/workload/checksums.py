@@ -45,16 +45,16 @@ def judge(
     scale: Matrix,
     marks: Matrix,
     worst: Matrix,
-    tiny: float,
+    tiny_factor: float,
 ) -> None:
     """Squared disagreement over variance of every part of every entry, into `worst`; inf if it is
     no number. `marks` [2, ...] follow: what each row was when it was last written.
 
     An entry is product, first mark of its source and of its target, rows, where they are in the
     notes, parts, and where those are in `worst`; one without parts only says what rows have become.
-    `scale` [...] is by what rows were multiplied since.
+    `scale` [...] is by what rows were multiplied since, `tiny_factor` the variance of rows of zeros.
     """
-    least = np.float32(tiny)
+    least = np.float32(tiny_factor)
     for entry in entries:
         product, source, target, rows, start, parts, first_part = entry
         of_product = scatter[product]
