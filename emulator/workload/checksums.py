@@ -52,7 +52,7 @@ def judge(
 
     An entry is product, first mark of its source and of its target, rows, where they are in the
     notes, parts, and where those are in `worst`; one without parts only says what rows have become.
-    `scale` [...] is what rows were multiplied by since, `tiny_factor` the variance of rows of zeros.
+    `scale` [...] is what rows were multiplied by, `tiny_factor` the variance of a row of zeros.
     """
     least = np.float32(tiny_factor)
     for entry in entries:
