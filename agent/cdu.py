@@ -14,6 +14,7 @@ from agent.inputs.base import Input
 from agent.notices import Notices
 from agent.options import AgentOptions, CoolingLimits
 from agent.sled import Closable
+from agent.taking_over import InForce, eased
 from fleet.clock import NS_PER_S, Clock
 from fleet.commands import Ack, Command, Outcome, SetCooling
 from fleet.errors import CommandRefusedError, DeviceError
@@ -31,6 +32,9 @@ class CduActuators(Protocol):
 
     def apply(self, wanted: SetCooling) -> str:
         """What part of it did not work, if the rest cools on; DeviceError if it does not."""
+
+    def told(self) -> InForce:
+        """What the CDU asks of its actuators now; DeviceError if it does not answer."""
 
     def hold(self, supply_c: float) -> None:
         """What the CDU's own loop is to hold; DeviceError if it does not take it."""
@@ -105,6 +109,7 @@ class CduAgent:
         self._turn = threading.Lock()
         self._lease: _Lease | None = None
         self._asked: _Asked | None = None
+        self._shown = InForce(valve_ratio=math.nan, pump_ratio=math.nan)
         # An agent that starts knows of no lease: whatever an earlier one left ends here.
         self._hand_back_due = True
         self._alone = _Alone(clock.monotonic_s(), None, clock.monotonic_s())
@@ -123,7 +128,9 @@ class CduAgent:
         t0_unix_ns, now_s = self._clock.unix_ns(), self._clock.monotonic_s()
         collected = self._collector.collect(now_s)
         mode = collected.values[self._collector.position("control_mode")]
+        shown = self._in_force(collected)
         with self._turn:
+            self._shown = shown
             self._watch(remote=bool(mode == _REMOTE), now_s=now_s)
             if self._lease is None:
                 self._fend(self._value(collected, "supply_c"), collected, now_s)
@@ -161,6 +168,19 @@ class CduAgent:
 
     def _value(self, collected: Collected, metric: str) -> float:
         return float(collected.values[self._collector.position(metric)])
+
+    def _in_force(self, collected: Collected) -> InForce:
+        """How valve and fastest pump stand."""
+        schema = self.schema.columns
+        speeds = [
+            float(collected.values[at])
+            for at, column in enumerate(schema)
+            if column.metric == "pump_speed_ratio"
+        ]
+        return InForce(
+            valve_ratio=self._value(collected, "valve_ratio"),
+            pump_ratio=max(filter(math.isfinite, speeds), default=math.nan),
+        )
 
     def _fend(self, measured_c: float, collected: Collected, now_s: float) -> None:
         """Without a controller: the last set-point holds for a while, then a safe one comes, at the
@@ -230,7 +250,8 @@ class CduAgent:
         if not isinstance(wanted, SetCooling):
             raise CommandRefusedError("a CDU takes SetCooling only")
         self._check(wanted)
-        detail = self._actuators.apply(wanted)
+        first = wanted if self._lease is not None else self._eased(wanted)
+        detail = self._actuators.apply(first)
         now_s = self._clock.monotonic_s()
         detail = "; ".join(filter(None, (detail, self._ask_water(wanted.facility_c, now_s))))
         left_s = (command.expires_at_unix_ns - self._clock.unix_ns()) / NS_PER_S
@@ -238,6 +259,14 @@ class CduAgent:
         self._lease = _Lease(command, wanted, until_s, now_s)
         self._hand_back_due = False
         return detail
+
+    def _eased(self, wanted: SetCooling) -> SetCooling:
+        """The first command of a lease; nothing is waited for where the CDU does not say."""
+        try:
+            told = self._actuators.told()
+        except DeviceError:
+            return wanted
+        return eased(self._limits, wanted, told=told, shown=self._shown)
 
     def _ask_water(self, facility_c: float | None, now_s: float) -> str:
         """Why the building was not asked, if it was to be; the loop cools on either way."""

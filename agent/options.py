@@ -22,6 +22,10 @@ class CoolingLimits:
     """A lease longer than this is cut to it."""
     rewrite_s: float = 4.0
     """A CDU that hears nothing falls back to its own loop, so a live lease is written again."""
+    first_move_ratio: float = 0.008
+    """The first command after the CDU's own loop moves valve and pumps by less than 1 %."""
+    following_ratio: float = 0.08
+    """What a CDU says it asks of an actuator is believed while that is so near: 2 s of its slew."""
     ask_again_s: float = 30.0
     """The same of what is asked of the building, which forgets it after minutes."""
 
@@ -44,6 +48,8 @@ class CoolingLimits:
             raise ConfigurationError("cooling limits: the facility span is empty")
         if not 0 <= self.lowest_pump_ratio <= 1:
             raise ConfigurationError("cooling limits: lowest_pump_ratio is not in 0..1")
+        if self.first_move_ratio <= 0 or self.following_ratio < 0:
+            raise ConfigurationError("cooling limits: first_move_ratio is not above 0, or no span")
         if self.longest_lease_s <= 0 or self.rewrite_s <= 0:
             raise ConfigurationError("cooling limits: times must be above 0")
 

@@ -56,6 +56,10 @@ class CoolingLoops:
         self.firmware = [firmware(kind, self.pumps) for kind in fleet_map.kind_of_loop]
         self.requests = [CduRequests(pump_ratio=(0.8,) * self.pumps) for _ in range(layout.loops)]
         self._own_water_c = self.plant.facility_setpoint_c.copy()
+        self._told = {
+            "valve_command_ratio": np.full(layout.loops, np.nan),
+            "pump_command_ratio": np.full(layout.loops * self.pumps, np.nan),
+        }
         self._broken: FaultColumns | None = None
 
     def expose(self, weather: Weather) -> None:
@@ -92,6 +96,10 @@ class CoolingLoops:
                 self.firmware, self.requests, sensed, strict=True
             )
         ]
+        self._told = {
+            "valve_command_ratio": np.array([one.valve_ratio for one in actuators]),
+            "pump_command_ratio": np.array([one.pump_ratio for one in actuators]).ravel(),
+        }
         self.plant.facility_setpoint_c = self._water_c(now_monotonic_s)
         self.plant.step(
             dt_s,
@@ -115,6 +123,8 @@ class CoolingLoops:
 
     def column(self, name: str) -> FloatArray:
         """A state of every chip, sled or pump, loop after loop."""
+        if name in self._told:
+            return self._told[name]
         values: FloatArray = getattr(self.plant, name).ravel()
         if name.startswith(("sled_", "pump_")) or len(values) == len(self._plates):
             return values
@@ -129,6 +139,8 @@ class CoolingLoops:
 
     def scalars(self, name: str) -> FloatArray:
         """A state of every loop."""
+        if name in self._told:
+            return self._told[name]
         values: FloatArray = getattr(self.plant, name)
         return values
 

@@ -123,6 +123,8 @@ class Panel:
             for name in ("pump_speed_ratio", "pump_power_w")
         }
         fans_w = loops.scalars("fan_power_w").tolist()
+        valve_told = loops.scalars("valve_command_ratio").tolist()
+        pumps_told = loops.column("pump_command_ratio").reshape(-1, loops.pumps)
         leaks = self._leaks.cdus(spilled_l, shown["reservoir_level_ratio"], requests, dt_s)
         return tuple(
             CduReadings(
@@ -136,6 +138,8 @@ class Panel:
                 pump_speed_ratio=tuple(pumps["pump_speed_ratio"][row].tolist()),
                 pump_power_w=tuple(pumps["pump_power_w"][row].tolist()),
                 fan_power_w=fans_w[row],
+                valve_command_ratio=valve_told[row],
+                pump_command_ratio=tuple(pumps_told[row].tolist()),
             )
             for row, asked in enumerate(requests)
         )

@@ -182,6 +182,10 @@ class CduReadings:
     pump_state: tuple[PumpHealth, ...]
     fan_power_w: float = 0.0
     """Of a liquid-to-air CDU; others have no fans."""
+    valve_command_ratio: float = math.nan
+    """What the firmware asks of valve or fans."""
+    pump_command_ratio: tuple[float, ...] = ()
+    """What it asks of each pump."""
     outdoor_wet_bulb_c: float = math.nan
     """As the building's weather station says."""
     leak_latched: tuple[bool, ...] = ()
@@ -300,3 +304,17 @@ class CduRequests:
     """Set by devices, taken back when the latches have been cleared."""
     last_write_monotonic_s: float = float("-inf")
     """When valve or pumps were last written, on the world's clock."""
+
+
+def valve_told_ratio(seen: CduReadings, asked: CduRequests) -> float:
+    """What the set-point of valve or fans shows: the written one while it moves them, else what
+    the own loop asks of them.
+    """
+    written = asked.control_mode is ControlMode.REMOTE and asked.remote_valve
+    return asked.valve_ratio if written else seen.valve_command_ratio
+
+
+def pumps_told_ratio(seen: CduReadings, asked: CduRequests) -> tuple[float, ...]:
+    """The same of each pump."""
+    written = asked.control_mode is ControlMode.REMOTE and asked.remote_pumps
+    return asked.pump_ratio if written or not seen.pump_command_ratio else seen.pump_command_ratio

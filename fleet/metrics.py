@@ -154,6 +154,11 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     _row(_PUMP, _G, _R, "pump_speed_ratio", (0, 1.05), "Speed of a pump over its rated speed."),
     _row(_PUMP, _G, _R, "pump_power_w", (0, 200_000), "Electric power of a pump."),
     _row(_PUMP, _S, _R, "pump_state", (0, 2), "Health of a pump as the CDU reports it."),
+    _row(
+        *(_CDU, _G, _R, "valve_command_ratio", (0, 1)),
+        "What the CDU asks of its valve or fans: its own loop's word, or what was written.",
+    ),
+    _row(_PUMP, _G, _R, "pump_command_ratio", (0, 1.05), "Speed that the CDU asks of a pump."),
 )
 
 BY_NAME: Final[dict[str, MetricSpec]] = {spec.name: spec for spec in METRICS}

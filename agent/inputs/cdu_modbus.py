@@ -50,6 +50,7 @@ _NOT_LEAKS: Final = frozenset(
 )
 _LEAK_ERRORS: Final = frozenset({"rack_pan_error", "rack_floor_error"})
 _MANUAL: Final = frozenset({"manual_pump", "manual_fan"})
+_BY_HAND: Final = {"manual_pump_percent": "manual_pump", "manual_fan_percent": "manual_fan"}
 _OK, _CRITICAL = 0.0, 2.0
 
 
@@ -141,9 +142,18 @@ class CduModbusInput:
         return max(whole_w - pumps_w, 0.0)
 
     def _read_control(self, gathered: Gathered) -> None:
-        flags = self._map["control"].flags(self._words(("control",))["control"])
+        words = self._words(("control", *_BY_HAND))
+        flags = self._map["control"].flags(words["control"])
         manual = "manual" in flags and bool(flags & _MANUAL)
         gathered.values["control_mode", 0] = float(manual)
+        # Only by hand does the unit follow these two; what it asks on its own the map does not say.
+        pumps, fans = (
+            ratio_of_percent(self._number(name, words)) if manual and bit in flags else math.nan
+            for name, bit in _BY_HAND.items()
+        )
+        gathered.values["valve_command_ratio", 0] = fans
+        for part in range(self._pumps):
+            gathered.values["pump_command_ratio", part] = pumps
 
     def _read_humidity(self, gathered: Gathered) -> None:
         words = self._words(("board_humidity_percent",))

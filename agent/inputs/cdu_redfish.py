@@ -4,7 +4,7 @@ from typing import Final
 from agent.inputs.attempts import Attempts, Gathered
 from agent.inputs.base import Samples
 from agent.inputs.leaks import worst_leak
-from agent.inputs.lenient import JsonObject, ratio_of_percent, reading, text, within
+from agent.inputs.lenient import JsonObject, number, ratio_of_percent, reading, text, within
 from agent.inputs.redfish import Collection
 from agent.transport import Transport, get_json
 from fleet.units import W_PER_KW
@@ -63,7 +63,10 @@ class CduRedfishInput:
         self._read_table(gathered, "SecondaryCoolantConnectors/1", _SECONDARY)
 
     def _read_primary(self, gathered: Gathered) -> None:
-        self._read_table(gathered, "PrimaryCoolantConnectors/1", _PRIMARY)
+        document = self._read_table(gathered, "PrimaryCoolantConnectors/1", _PRIMARY)
+        told = within(document, "ValvePositionControlPercent")
+        if "SetPoint" in told:
+            gathered.values["valve_command_ratio", 0] = ratio_of_percent(number(told["SetPoint"]))
 
     def _read_reservoir(self, gathered: Gathered) -> None:
         self._read_table(gathered, "Reservoirs/1", _RESERVOIR)
@@ -108,6 +111,9 @@ def _take_pump(gathered: Gathered, part: int, pump: JsonObject) -> None:
     speed = reading(pump.get("PumpSpeedPercent"))
     # A pump may run over its rated speed, so nothing is cut off at 100 %.
     gathered.values["pump_speed_ratio", part] = speed / 100.0
+    told = within(pump, "SpeedControlPercent")
+    if "SetPoint" in told:
+        gathered.values["pump_command_ratio", part] = number(told["SetPoint"]) / 100.0
     gathered.values["pump_power_w", part] = reading(
         within(pump, "Oem", "Isotherm").get("PowerWatts")
     )

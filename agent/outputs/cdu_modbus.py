@@ -1,4 +1,5 @@
 from agent.modbus import Registers, orv3
+from agent.taking_over import InForce
 from fleet.commands import SetCooling
 from fleet.errors import DeviceError
 from fleet.register_map import Register
@@ -28,6 +29,13 @@ class CduModbusActuators:
         self._switch(manual=True)
         return ""
 
+    def told(self) -> InForce:
+        """Duties of fans and pumps: what the unit asks of them, whoever decides."""
+        fans, pumps = (
+            self._percent(name) for name in ("exchanger_fan_percent", "pump_duty_percent")
+        )
+        return InForce(valve_ratio=fans / 100.0, pump_ratio=pumps / 100.0)
+
     def hold(self, supply_c: float) -> None:
         """What the CDU's own loop is to hold; it stays in its hands."""
         if supply_c != self._supply_c:
@@ -41,6 +49,10 @@ class CduModbusActuators:
 
     def hand_back(self) -> None:
         self._switch(manual=False)
+
+    def _percent(self, name: str) -> float:
+        register = self._map[name]
+        return register.decode(self._registers.read_registers(register.address, 1))
 
     def _write(self, register: Register, value: float) -> None:
         self._registers.write_registers(register.address, register.encode(value))

@@ -1,5 +1,9 @@
+import math
+
 from agent.inputs.cdu_redfish import CDU
-from agent.transport import NoAnswerError, Transport, send_json
+from agent.inputs.lenient import number, within
+from agent.taking_over import InForce
+from agent.transport import NoAnswerError, Transport, get_json, send_json
 from fleet.commands import SetCooling
 from fleet.errors import DeviceError
 from fleet.units import ratio_to_percent
@@ -27,6 +31,16 @@ class CduRedfishActuators:
         )
         return self._set_pumps(wanted.pump_ratio)
 
+    def told(self) -> InForce:
+        """What it asks of valve and fastest pump."""
+        valve = self._set_point("PrimaryCoolantConnectors/1", "ValvePositionControlPercent")
+        pumps = [
+            self._set_point(f"Pumps/{pump}", "SpeedControlPercent")
+            for pump in range(1, self._pumps + 1)
+        ]
+        fastest = max(filter(math.isfinite, pumps), default=math.nan)
+        return InForce(valve_ratio=valve, pump_ratio=fastest)
+
     def hold(self, supply_c: float) -> None:
         """What the CDU's own loop is to hold; it stays in its hands."""
         self._set_supply(supply_c)
@@ -39,6 +53,10 @@ class CduRedfishActuators:
     def hand_back(self) -> None:
         """The CDU's own loop takes over."""
         self._patch("", {"Oem": {"Isotherm": {"ControlMode": "Local"}}})
+
+    def _set_point(self, name: str, control: str) -> float:
+        document = get_json(self._transport, f"{CDU}/{name}")
+        return number(within(document, control).get("SetPoint")) / 100.0
 
     def _set_supply(self, supply_c: float) -> None:
         if supply_c != self._supply_c:

@@ -79,6 +79,10 @@ class LoopReadings:
     queue: QueueReadings = field(default_factory=QueueReadings)
     pump_power_w: float = math.nan
     """Of all pumps together."""
+    valve_command_ratio: float = math.nan
+    """What the CDU asks of its valve, as it says."""
+    pump_command_ratio: float = math.nan
+    """And of its pumps, the most."""
     wet_bulb_c: float = math.nan
     """Outside, where a weather station tells."""
     identified: Identified = field(default_factory=Identified)
@@ -167,6 +171,8 @@ def read_loop(
         pumps_running=running(snapshot.pump["pump_speed_ratio"][loop], settings),
         sleds_flow_lpm=_sum_of_all(snapshot.sled["coolant_flow_lpm"][sleds][fresh], len(fresh)),
         pump_power_w=_sum(_finite(snapshot.pump["pump_power_w"][loop])),
+        valve_command_ratio=float(snapshot.cdu["valve_command_ratio"][loop]),
+        pump_command_ratio=_most(_finite(snapshot.pump["pump_command_ratio"][loop])),
         queue=_queue(snapshot, sleds, fresh),
         wet_bulb_c=float(snapshot.cdu["outdoor_wet_bulb_c"][loop]),
         identified=identified or Identified(),

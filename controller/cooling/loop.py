@@ -336,7 +336,7 @@ def _steer(
         control = replace(
             control,
             steering=True,
-            setpoints=_taken_over(control, inputs),
+            setpoints=_taken_over(control, inputs, settings),
             expected_pump_ratio=_or(inputs.pump_ratio, 0.0),
         )
     wished, wish = _wish(control, inputs, order, verdict.mode, settings, entered=changed)
@@ -434,16 +434,25 @@ def _failsafe(
     return shell.failsafe_wish(settings.shell, control.setpoints, watched, supply_c=supply_c)
 
 
-def _taken_over(control: LoopControl, inputs: LoopInputs) -> LoopSetpoints:
-    """What the CDU's firmware does, as its actuators show it. Not where they seem to be heading: a
-    valve that sticks and a law that answers to noise lead such a guess astray.
+def _taken_over(
+    control: LoopControl, inputs: LoopInputs, settings: CoolingSettings
+) -> LoopSetpoints:
+    """What the CDU asks of its actuators; where it does not say, or says what they are nowhere
+    near, how they stand. Not where they seem to be heading: a valve that sticks and a law that
+    answers to noise lead such a guess astray.
     """
-    held = control.setpoints
-    return replace(
-        held,
-        valve_ratio=_or(inputs.valve_ratio, held.valve_ratio),
-        pump_ratio=_or(inputs.pump_ratio, held.pump_ratio),
-    )
+    held, said = control.setpoints, control.readings
+    valve_told = said.valve_command_ratio if said is not None else math.nan
+    pump_told = said.pump_command_ratio if said is not None else math.nan
+    most = settings.follow.taken_over_ratio
+    valve_ratio = _or(_near_ratio(valve_told, inputs.valve_ratio, most), held.valve_ratio)
+    pump_ratio = _or(_near_ratio(pump_told, inputs.pump_ratio, most), held.pump_ratio)
+    return replace(held, valve_ratio=valve_ratio, pump_ratio=pump_ratio)
+
+
+def _near_ratio(told_ratio: float, shown_ratio: float, most_ratio: float) -> float:
+    """What was told, if what is shown follows it; else what is shown."""
+    return told_ratio if abs(told_ratio - shown_ratio) <= most_ratio else shown_ratio
 
 
 def _or(value: float, unknown: float) -> float:

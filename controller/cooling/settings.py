@@ -119,6 +119,9 @@ class FollowSettings:
     """Four sigmas of the position feedback."""
     still_s: float = 6.0
     """Telemetry and commands take 2 to 3 s of it."""
+    taken_over_ratio: float = 0.08
+    """A CDU's own command is believed by who takes over while its actuator is so near: 2 s of its
+    slew, and what sticks."""
     behind_s: float = 30.0
     """A CDU's own slew, and commands that turn round on the way, take 15 s."""
 

@@ -26,7 +26,14 @@ from emulator.devices.redfish_rules import Nested, Number, OneOf, Rule, SetPoint
 from emulator.devices.sled_bmc import number
 from emulator.devices.view import WorldView
 from emulator.faults.reach import check_answers
-from emulator.readings import CduReadings, CduRequests, ControlMode, PumpHealth
+from emulator.readings import (
+    CduReadings,
+    CduRequests,
+    ControlMode,
+    PumpHealth,
+    pumps_told_ratio,
+    valve_told_ratio,
+)
 from fleet.clock import Clock
 
 EQUIPMENT: Final = f"{ROOT}/ThermalEquipment"
@@ -206,7 +213,7 @@ class CduRedfish:
                 "HeatRemovedkW": self._excerpt(seen.heat_removed_w / 1e3),
                 "ValvePositionPercent": self._excerpt(100.0 * seen.valve_ratio),
                 "ValvePositionControlPercent": _control(
-                    100.0 * self._requests().valve_ratio, _PERCENT
+                    100.0 * valve_told_ratio(seen, self._requests()), _PERCENT
                 ),
             }
 
@@ -249,7 +256,7 @@ class CduRedfish:
                 "Health": seen.pump_state[row].value,
             }
             watts = number(seen.pump_power_w[row], 3)
-            asked = 100.0 * self._requests().pump_ratio[row]
+            asked = 100.0 * pumps_told_ratio(seen, self._requests())[row]
             return msgspec.json.encode(
                 {
                     **fixed,
@@ -381,7 +388,7 @@ def _filter() -> Resource:
 
 def _control(set_point: float | None, span: Number) -> dict[str, float | None]:
     return {
-        "SetPoint": None if set_point is None else round(set_point, 3),
+        "SetPoint": None if set_point is None else number(set_point, 3),
         "AllowableMin": span.low,
         "AllowableMax": span.high,
     }

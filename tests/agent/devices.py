@@ -122,11 +122,18 @@ class SledBmc(Device):
             self.power_state = "On" if document["ResetType"] == "On" else "Off"
 
 
+def _set_point(name: str, percent: float | None) -> Json:
+    return {} if percent is None else {name: {"SetPoint": percent}}
+
+
 @dataclass
 class Cdu(Device):
     supply_c: object = 40.0
     mode: str = "Local"
     valve: float = 35.0
+    valve_set_point: float | None = None
+    """What it says that it asks of valve and pumps; None: it does not say."""
+    pump_set_point: float | None = None
     pumps: list[float] = field(default_factory=lambda: [70.0, 71.0])
 
     def documents(self) -> dict[str, Json]:
@@ -145,6 +152,7 @@ class Cdu(Device):
                 "FlowLitersPerMinute": {"Reading": 400},
                 "HeatRemovedkW": {"Reading": 310.5},
                 "ValvePositionPercent": {"Reading": self.valve},
+                **_set_point("ValvePositionControlPercent", self.valve_set_point),
             },
             f"{CDU}/Reservoirs/1": {"FluidLevelPercent": {"Reading": 96.0}},
             f"{CDU}/EnvironmentMetrics": {
@@ -160,6 +168,7 @@ class Cdu(Device):
                 str(number): {
                     "Id": str(number),
                     "PumpSpeedPercent": {"Reading": speed, "SpeedRPM": 30 * speed},
+                    **_set_point("SpeedControlPercent", self.pump_set_point),
                     "Status": {"Health": "OK"},
                     "Oem": {"Isotherm": {"PowerWatts": 900.0}},
                 }

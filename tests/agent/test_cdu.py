@@ -58,6 +58,39 @@ def test_a_setpoint_goes_to_valve_and_every_pump(tmp_path: Path) -> None:
     ]
 
 
+def test_what_a_cdu_asks_of_its_actuators_is_read_back(tmp_path: Path) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    silent = tick(place, agent)
+    place.bmc.valve_set_point, place.bmc.pump_set_point = 36.5, 72.25
+    frame = tick(place, agent)
+    assert value(agent.schema, frame, "valve_command_ratio") == pytest.approx(0.365)
+    pumps = [value(agent.schema, frame, "pump_command_ratio", pump) for pump in range(2)]
+    assert pumps == pytest.approx([0.7225, 0.7225])
+    assert math.isnan(value(agent.schema, silent, "valve_command_ratio"))
+    assert math.isnan(value(agent.schema, silent, "pump_command_ratio", 0))
+
+
+def test_the_first_command_starts_where_the_cdu_is_and_the_next_goes_on(tmp_path: Path) -> None:
+    place = CduPlace(tmp_path)
+    agent = place.agent()
+    tick(place, agent)
+    # The own loop has moved on since its readings were taken.
+    place.bmc.valve_set_point, place.bmc.pump_set_point = 38.0, 73.0
+
+    def written(wanted: SetCooling) -> list[object]:
+        place.bmc.written.clear()
+        assert agent.execute(command(wanted, place.clock, target=CDU_ID)).outcome is Outcome.APPLIED
+        names = ("ValvePositionControlPercent", "SpeedControlPercent")
+        bodies = [body for _, _, body in place.bmc.written if isinstance(body, dict)]
+        return [body[name]["SetPoint"] for body in bodies for name in names if name in body]
+
+    wanted = SetCooling(valve_ratio=0.45, pump_ratio=0.7, supply_c=40.0)
+    assert written(wanted) == [38.8, 72.2, 72.2]
+    place.clock.advance(1.0)
+    assert written(wanted) == [45.0, 70.0, 70.0]
+
+
 def test_a_lease_that_runs_out_gives_the_cdu_back_and_says_so(tmp_path: Path) -> None:
     place = CduPlace(tmp_path)
     agent = place.agent()

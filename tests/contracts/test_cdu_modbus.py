@@ -150,10 +150,20 @@ def test_commands_move_fans_and_pumps_and_are_handed_back(bench: Bench) -> None:
     assert (asked.valve_ratio, asked.pump_ratio) == (0.45, (0.7, 0.7))
     assert asked.supply_setpoint_c == pytest.approx(38.0)
     assert asked.last_write_monotonic_s == 5.0
-    assert bench.read()["control_mode"] == 1.0
+    by_hand = bench.read()
+    assert by_hand["control_mode"] == 1.0
+    assert (by_hand["valve_command_ratio"], by_hand["pump_command_ratio1"]) == (0.45, 0.7)
     actuators.hand_back()
     assert bench.mode() is ControlMode.LOCAL
-    assert bench.read()["control_mode"] == 0.0
+    alone = bench.read()
+    assert alone["control_mode"] == 0.0
+    assert math.isnan(alone["valve_command_ratio"])
+    assert math.isnan(alone["pump_command_ratio"])
+
+
+def test_duties_tell_what_is_in_force(bench: Bench) -> None:
+    told = CduModbusActuators(bench.registers).told()
+    assert (told.valve_ratio, told.pump_ratio) == pytest.approx((0.6, 0.85), abs=0.006)
 
 
 def test_a_set_point_outside_its_span_is_refused(bench: Bench) -> None:

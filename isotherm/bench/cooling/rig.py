@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from agent.options import CoolingLimits
+from agent.taking_over import InForce, eased
 from controller.cooling.control import CapLoop, CoolingEffect, Mode, SendCooling
 from controller.cooling.estimate import LoopReadings, middle, running
 from controller.cooling.loop import LoopControl, advance, initial
@@ -36,6 +38,7 @@ from thermal.plant.settings import PlantSettings
 from thermal.plant.state import Commands
 
 COMMAND_S: Final = ControllerOptions().command_s
+AGENT: Final = CoolingLimits()
 SUMMARY_S: Final = 10
 START_UNIX_NS: Final = 1_760_000_000 * NS_PER_S
 CHIPS: Final = 288
@@ -76,6 +79,8 @@ class Told:
     inlet_c: list[float]
     sleds_flow_lpm: list[float]
     pump_power_w: list[float]
+    commands: list[tuple[float, float]]
+    """Valve's and fastest pump's, as the CDU says."""
     busy_ratio: FloatArray
     """[loops]"""
     chips: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None
@@ -302,6 +307,7 @@ class Rig:
                 .reshape(per_loop)
                 .sum(axis=1)
                 .tolist(),
+                commands=[self._told_ratio(row) for row in range(self.loops)],
                 busy_ratio=self.load_ratio.copy(),
                 chips=(junction_c, power_w, inlet_c, sled_lpm) if self.identities else None,
             )
@@ -319,6 +325,13 @@ class Rig:
                     PumpHealth.CRITICAL if off else PumpHealth.OK for off in tripped[row]
                 ),
             )
+
+    def _told_ratio(self, row: int) -> tuple[float, float]:
+        """As the device shows its set-points: what was written, or what its own loop asks."""
+        asked, own = self.requests[row], self.firmware[row].state
+        if asked.control_mode is ControlMode.REMOTE:
+            return asked.valve_ratio, max(asked.pump_ratio)
+        return own.valve_ratio, max(own.pump_ratio)
 
     def _hear(self) -> None:
         age_s = self.arrival(self.second)
@@ -362,11 +375,23 @@ class Rig:
     def obey(self, row: int, action: SetCooling) -> None:
         """The CDU is told, as its agent tells it."""
         requests = self.requests[row]
+        if requests.control_mode is ControlMode.LOCAL:
+            action = self._eased(row, action)
         requests.control_mode = ControlMode.REMOTE
         requests.valve_ratio = action.valve_ratio
         requests.pump_ratio = (action.pump_ratio,) * self.plant.pumps
         requests.supply_setpoint_c = action.supply_c
         requests.last_write_monotonic_s = float(self.second)
+
+    def _eased(self, row: int, action: SetCooling) -> SetCooling:
+        valve_told, pump_told = self._told_ratio(row)
+        sensed = self._sensed[row]
+        return eased(
+            AGENT,
+            action,
+            told=InForce(valve_ratio=valve_told, pump_ratio=pump_told),
+            shown=InForce(valve_ratio=sensed.valve_ratio, pump_ratio=max(sensed.pump_speed_ratio)),
+        )
 
     def _learn(self, told: Told, row: int) -> None:
         """What the controller's own process does beside the cycle, once a second."""
@@ -419,6 +444,8 @@ class Rig:
             inlet_c=told.inlet_c[row],
             sleds_flow_lpm=told.sleds_flow_lpm[row],
             pump_power_w=told.pump_power_w[row],
+            valve_command_ratio=told.commands[row][0],
+            pump_command_ratio=told.commands[row][1],
             wet_bulb_c=float(self.wet_bulb_c[row]),
             identified=self.identified[row],
         )

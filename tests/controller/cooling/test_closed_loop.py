@@ -67,6 +67,21 @@ def test_nothing_is_sent_before_the_sensors_have_earned_trust_and_then_without_a
     assert modes == [Mode.AUTO]
 
 
+def test_what_the_cdu_says_it_asks_is_where_control_begins_if_its_actuators_are_near() -> None:
+    for told, shown, near in (((0.56, 0.83), (0.54, 0.81), True), ((0.1, 0.3), (0.5, 0.8), False)):
+        bench = LoopBench()
+        bench.firmware = shown
+        bench.lie = {"valve_command_ratio": told[0], "pump_command_ratio": told[1]}
+        bench.fleet.silent = {"h1/cdu01"}
+        bench.run(60)
+        bench.fleet.silent = set()
+        bench.run(6)
+        sent = [effect.action for effect in bench.effects if isinstance(effect, SendCooling)]
+        begun = told if near else shown
+        assert abs(sent[0].valve_ratio - begun[0]) < 0.01
+        assert abs(sent[0].pump_ratio - begun[1]) < 0.01
+
+
 def test_manual_and_back_moves_the_actuators_by_less_than_one_percent() -> None:
     bench = settled(0.6)
     assert bench.command is not None

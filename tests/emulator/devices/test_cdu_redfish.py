@@ -89,6 +89,25 @@ def test_writing_the_valve_takes_over_and_leaves_the_pumps_where_they_are(value:
     assert bench.get("")["Oem"]["Isotherm"]["ControlMode"] == "Remote"
 
 
+def test_set_points_show_what_the_own_loop_asks_until_somebody_writes_them() -> None:
+    bench = Bench()
+    bench.hall.change_cdu(valve_command_ratio=0.617, pump_command_ratio=(0.83, 0.84))
+
+    def shown() -> list[float]:
+        valve = bench.get("/PrimaryCoolantConnectors/1")["ValvePositionControlPercent"]
+        pumps = [bench.get(f"/Pumps/{pump}")["SpeedControlPercent"] for pump in (1, 2)]
+        return [one["SetPoint"] for one in (valve, *pumps)]
+
+    assert shown() == pytest.approx([61.7, 83.0, 84.0])
+    bench.patch("/PrimaryCoolantConnectors/1", {"ValvePositionControlPercent": 70})
+    assert shown() == pytest.approx([70.0, 85.0, 85.0])
+    bench.patch("", {"Oem": {"Isotherm": {"ControlMode": "Local"}}})
+    assert shown() == pytest.approx([61.7, 83.0, 84.0])
+    bench.hall.change_cdu(valve_command_ratio=float("nan"))
+    valve = bench.get("/PrimaryCoolantConnectors/1")["ValvePositionControlPercent"]
+    assert valve["SetPoint"] is None
+
+
 def test_writing_one_pump_leaves_valve_and_other_pumps() -> None:
     bench = Bench()
     bench.patch("/Pumps/2", {"SpeedControlPercent": {"SetPoint": 55}})
