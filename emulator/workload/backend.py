@@ -34,7 +34,7 @@ class Backend(Protocol):
     """(left, right, out=): scalar product of each row of the one with that of the other."""
 
     def put(self, values: Matrix) -> Tensor:
-        """A copy on the device."""
+        """On the device; the values are no longer the caller's."""
 
     def host(self, tensor: Tensor) -> Matrix:
         """A copy on the host; waits for the device."""
@@ -63,7 +63,7 @@ class NumpyBackend:
         self.row_dots: Callable[..., object] = np.vecdot
 
     def put(self, values: Matrix) -> Tensor:
-        return np.array(values, dtype=np.float32)
+        return np.ascontiguousarray(values, dtype=np.float32)
 
     def host(self, tensor: Tensor) -> Matrix:
         return np.array(tensor, dtype=np.float32)

@@ -84,10 +84,11 @@ class WorkloadEngine:
 
     def place(self, chips: Mapping[int, ProductShape]) -> None:
         """Which chips are in use from now on, and with which products."""
-        self._programs = {
-            shape: self._programs.get(shape) or self._build(shape)
-            for shape in sorted(set(chips.values()), key=lambda shape: (shape.hidden, shape.widths))
-        }
+        shapes = sorted(set(chips.values()), key=lambda shape: (shape.hidden, shape.widths))
+        with self._backend.threads(self._options.threads):
+            self._programs = {
+                shape: self._programs.get(shape) or self._build(shape) for shape in shapes
+            }
         if self._ledger is not None:
             self._ledger.watch(self._programs.values())
         self._program_of_chip = [None] * len(self._program_of_chip)

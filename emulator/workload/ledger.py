@@ -69,6 +69,7 @@ class Ledger:
     """Notes every product's checksums on the device, and judges them together on the host."""
 
     def __init__(self, backend: Backend) -> None:
+        checksums.prepare()
         self._backend = backend
         self.notes: Tensor = backend.put(np.zeros((4, _ROWS_KEPT), np.float32))
         """The result's checksums, its sums of squares, what was promised of it, and what was found
@@ -163,7 +164,8 @@ class Ledger:
         notes = self._backend.host(self.notes[:, : self._filled])
         worst = np.zeros(self._parts, np.float32)
         checksums.judge(entries, self._scatter, notes, self._scale, self._marks, worst, _TINY)
-        ratio = np.sqrt(worst / np.float32(_WIDTH**2 * _ROUNDING_VARIANCE))
+        with np.errstate(over="ignore"):  # what is judged may be any bit pattern
+            ratio = np.sqrt(worst / np.float32(_WIDTH**2 * _ROUNDING_VARIANCE))
         bad = ratio > 1.0
         first_part = entries[:, -1]
         for part in np.flatnonzero(bad).tolist():

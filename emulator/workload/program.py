@@ -32,14 +32,22 @@ CHECK_COLUMNS: Final = 2
 class Activations:
     """Rows that products read and write; a block with the check columns behind them."""
 
-    def __init__(self, backend: Backend, values: Matrix, signs: Matrix) -> None:
-        rows, columns = values.shape
+    def __init__(self, backend: Backend, drawn: Matrix, signs: Matrix) -> None:
+        """Every row is one of those that were drawn [some, columns], turned by some columns."""
+        some, columns = drawn.shape
         self.columns = columns
-        self.block: Tensor = backend.put(np.zeros((rows, columns + CHECK_COLUMNS), np.float32))
+        block = np.zeros((BUFFER_ROWS, columns + CHECK_COLUMNS), np.float32)
+        for number, first in enumerate(range(0, BUFFER_ROWS, some)):
+            turn = number % columns
+            rows = block[first : first + some]
+            rows[:, turn:columns] = drawn[:, : columns - turn]
+            rows[:, :turn] = drawn[:, columns - turn :]
+        self.block: Tensor = backend.put(block)
         self.values: Tensor = self.block[:, :columns]
-        self.values[:] = backend.put(values)
         self.signs: Tensor = backend.put(signs)
-        self.marks: Matrix = np.stack([values @ signs, np.vecdot(values, values)])
+        notes = backend.put(np.zeros((2, BUFFER_ROWS), np.float32))
+        backend.take_checksums(self.block, self.signs, notes, 0, carried=False)
+        self.marks: Matrix = backend.host(notes)
         """Of the rows as they were made [2, rows], on the host: checksum, sum of squares."""
 
 
@@ -161,7 +169,7 @@ class LayerProgram:
     ) -> None:
         hidden = shape.hidden
         widths = sorted(set(shape.widths))
-        first = rounded(_buffer(rng, hidden), precision)
+        first = rounded(_some_rows(rng, hidden), precision)
         pairs = {
             width: (_drawn(rng, hidden, width), _drawn(rng, width, hidden)) for width in widths
         }
@@ -170,7 +178,7 @@ class LayerProgram:
         made: dict[int, tuple[Product, Product]] = {}
         for width, (up, down) in pairs.items():
             # A chip may begin in the middle of a pair, on rows that none has written yet.
-            wide = Activations(backend, rounded(_buffer(rng, width), precision), signs[width])
+            wide = Activations(backend, rounded(_some_rows(rng, width), precision), signs[width])
             rise = _Weighed(_rounded_weights(up, precision), signs[hidden], signs[width], backend)
             fall = _Weighed(_rounded_weights(down, precision), signs[width], signs[hidden], backend)
             made[width] = (
@@ -213,11 +221,8 @@ def _most_gain(values: Matrix) -> float:
     return size * math.pow(squares, 1.0 / 16.0)
 
 
-def _buffer(rng: np.random.Generator, columns: int) -> Matrix:
-    """[BUFFER_ROWS, columns] normal values: a few rows that are drawn, and their rotations."""
-    few = rng.standard_normal((_DRAWN_ROWS, columns), dtype=np.float32)
-    turns = rng.integers(columns, size=BUFFER_ROWS // _DRAWN_ROWS).tolist()
-    return np.concatenate([np.roll(few, turn, axis=1) for turn in turns])
+def _some_rows(rng: np.random.Generator, columns: int) -> Matrix:
+    return rng.standard_normal((_DRAWN_ROWS, columns), dtype=np.float32)
 
 
 def _drawn(rng: np.random.Generator, rows: int, columns: int) -> Matrix:
