@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from controller.cooling.settings import CoolingSettings
+from controller.hardware import Marks, swapped
 from controller.state.snapshot import FleetSnapshot
 from fleet.clock import NS_PER_S
 from thermal.model import identity
@@ -27,6 +28,8 @@ class _Known:
     identified: Identified = field(default_factory=Identified)
     inherited: bool = False
     """Whether it is known what the controller before had learnt."""
+    hardware: Marks | None = None
+    """[chips] of which it was learnt; None until that is told."""
 
 
 class Identities:
@@ -55,14 +58,38 @@ class Identities:
         """Loops of which it is not known yet what the controller before had learnt."""
         return [loop_id for loop_id, one in self._known.items() if not one.inherited]
 
-    def inherit(self, loop_id: str, before: LoopIdentity | None) -> None:
-        """Go on from what was learnt `before`; None: nothing was."""
+    def inherit(
+        self, loop_id: str, before: LoopIdentity | None, hardware: Marks | None = None
+    ) -> None:
+        """Go on from what was learnt `before`, of which `hardware`; None: nothing was."""
         known = self._known.get(loop_id)
         if known is None or known.inherited:
             return
         known.inherited = True
         if before is not None:
             known.identity, known.summed_unix_ns = before, 0
+            known.hardware = hardware if hardware is not None and len(hardware) else None
+
+    def stands(self, loop_id: str, hardware: Marks) -> None:
+        """Which hardware [chips] stands there now: what was learnt of other chips is forgotten."""
+        known = self._known.get(loop_id)
+        if known is None or not known.inherited:
+            return
+        before = hardware if known.hardware is None else known.hardware
+        others = swapped(before, hardware)
+        if others.any():
+            settings = self.settings[loop_id]
+            known.identity = identity.forgotten(
+                settings.identity, settings.model, known.identity, others
+            )
+            known.summed_unix_ns = 0
+        # Who is silent for once is still remembered.
+        known.hardware = np.where(hardware != 0, hardware, before)
+
+    def hardware(self, loop_id: str) -> Marks | None:
+        """Of which chips it was learnt; None until that is told."""
+        known = self._known.get(loop_id)
+        return None if known is None else known.hardware
 
     def learnt(self, loop_id: str) -> LoopIdentity | None:
         """What is worth keeping of a loop; None before it is known what was learnt before."""

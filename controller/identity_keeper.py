@@ -1,16 +1,18 @@
 """What was learnt of loops outlives the process, and a loop's way to another controller."""
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import structlog
 
 from controller.background import begin, settle
+from controller.hardware import Marks, marks
 from controller.identities import Identities
-from controller.identity_record import decode_identity, encode_identity
+from controller.identity_record import decode_identity, encode_identity, hardware_in
 from controller.store import Store, Transaction
 from fleet.clock import Clock
 from fleet.errors import MalformedMessageError, StoreError
@@ -31,13 +33,15 @@ _MOST_WRITTEN: Final = 20
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
     read: Sequence[str]
-    write: Mapping[str, LoopIdentity]
+    write: Mapping[str, bytes]
     check: Check
 
 
 @dataclass(slots=True, kw_only=True)
 class _Done:
-    read: Mapping[str, LoopIdentity | None] = field(default_factory=dict)
+    read: Mapping[str, tuple[LoopIdentity, Marks] | None] = field(default_factory=dict)
+    standing: Mapping[str, Marks] = field(default_factory=dict)
+    """What is enrolled in the places of those loops."""
     written: Sequence[str] = ()
 
 
@@ -71,7 +75,7 @@ class IdentityKeeper:
         self._collect(0.0)
         if self._job is not None:
             return
-        read, write = self._identities.orphans()[:_MOST_READ], self._due()
+        read, write = self._identities.orphans()[:_MOST_READ], self._documents(self._due())
         if read or write:
             self._begin(_Job(read=read, write=write, check=check))
             if not self._threaded:
@@ -83,7 +87,7 @@ class IdentityKeeper:
         if not self._collect(timeout_s):
             raise StoreError(f"what was learnt of loops was not written within {timeout_s:g} s")
         held = [loop_id for loop_id, _, _ in self._identities.known()]
-        write = {one: kept for one in held if (kept := self._worth(one)) is not None}
+        write = self._documents({one: self._worth(one) for one in held})
         if not write:
             return
         self._begin(_Job(read=(), write=write, check=check))
@@ -118,28 +122,47 @@ class IdentityKeeper:
 
     def _done(self, job: _Job) -> _Done:
         done = _Done()
+        standing: dict[str, Marks] = {}
         if job.read:
             with self._store.read() as tx:
                 found = tx.loop_identities.of(job.read)
+                standing |= self._standing(tx, job.read)
             done.read = {one: self._decoded(one, found.get(one)) for one in job.read}
         if job.write:
-            documents = {one: encode_identity(kept) for one, kept in job.write.items()}
             with self._store.begin() as tx:
-                tx.loop_identities.put(documents, at_unix_ns=self._clock.unix_ns())
+                tx.loop_identities.put(job.write, at_unix_ns=self._clock.unix_ns())
+                standing |= self._standing(tx, job.write)
                 job.check(tx)
-            done.written = tuple(documents)
+            done.written = tuple(job.write)
+        done.standing = standing
         return done
 
-    def _decoded(self, loop_id: str, document: bytes | None) -> LoopIdentity | None:
+    def _standing(self, tx: Transaction, loop_ids: Iterable[str]) -> dict[str, Marks]:
+        rows = {one: self._map.loop(one) for one in loop_ids}
+        sleds = chain.from_iterable(
+            self._map.sled_ids[self._map.sleds_in_loop(row)] for row in rows.values()
+        )
+        enrolled = tx.enrolments.of(sleds)
+        return {one: marks(self._map, row, enrolled) for one, row in rows.items()}
+
+    def _documents(self, learnt: Mapping[str, LoopIdentity | None]) -> dict[str, bytes]:
+        return {
+            loop_id: encode_identity(identity, self._identities.hardware(loop_id))
+            for loop_id, identity in learnt.items()
+            if identity is not None
+        }
+
+    def _decoded(self, loop_id: str, document: bytes | None) -> tuple[LoopIdentity, Marks] | None:
         if document is None:
             return None
         chips = self._map.chips_in_loop(self._map.loop(loop_id))
         settings = self._identities.settings[loop_id]
         try:
-            return decode_identity(document, settings, chips.stop - chips.start)
+            identity = decode_identity(document, settings, chips.stop - chips.start)
         except MalformedMessageError as error:
             _log.warning("identity_left_out", loop=loop_id, reason=str(error))
             return None
+        return identity, hardware_in(document)
 
     def _collect(self, timeout_s: float) -> bool:
         """Whether nothing is under way any more."""
@@ -150,7 +173,9 @@ class IdentityKeeper:
         job, self._job = self._job, None
         done = job.result()
         for loop_id, before in done.read.items():
-            self._identities.inherit(loop_id, before)
+            self._identities.inherit(loop_id, *(before or (None,)))
+        for loop_id, hardware in done.standing.items():
+            self._identities.stands(loop_id, hardware)
         now_s = self._clock.monotonic_s()
         self._kept_at_s |= dict.fromkeys(done.written, now_s)
         return True

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.cooling.settings import CoolingSettings
 from fleet.errors import MalformedMessageError
@@ -19,6 +20,7 @@ from thermal.model.loop_fit import Learnt, LoopFit, TransitFit
 VERSION: Final = 1
 """Of these bytes and of what the figures mean; another one is not read."""
 _COLUMNS: Final = 7
+_MARK_BYTES: Final = 4
 _MOST_OFF_RATIO: Final = 1_000.0
 """A resistance further than this from its data sheet, either way, was never learnt: a wafer of many
 plates has a twentieth of one plate's."""
@@ -52,13 +54,16 @@ class _Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     transit_weight: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
     leakage: tuple[float, float, float]
     leakage_covariance: tuple[float, ...]
+    hardware: bytes = b""
+    """Which chips it was learnt of; empty where nobody has told."""
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(_Record)
 
 
-def encode_identity(identity: LoopIdentity) -> bytes:
+def encode_identity(identity: LoopIdentity, hardware: NDArray[np.uint32] | None = None) -> bytes:
+    """With a mark of the `hardware` [chips] of which it was learnt (`controller.hardware`)."""
     fit, loop = identity.plates, identity.loop
     columns = np.stack(
         [
@@ -82,6 +87,7 @@ def encode_identity(identity: LoopIdentity) -> bytes:
             transit_weight=loop.transit.weight,
             leakage=leaks.weights,
             leakage_covariance=tuple(leaks.covariance_squares.ravel().tolist()),
+            hardware=b"" if hardware is None else hardware.astype("<u4").tobytes(),
         )
     )
 
@@ -98,6 +104,8 @@ def decode_identity(data: bytes, settings: CoolingSettings, chips: int) -> LoopI
         raise MalformedMessageError(f"version {record.version}, and only {VERSION} is read")
     if record.chips != chips or len(record.plates) != 4 * _COLUMNS * chips:
         raise MalformedMessageError(f"of {record.chips} chips, and the loop has {chips}")
+    if len(record.hardware) not in (0, _MARK_BYTES * chips):
+        raise MalformedMessageError("marks of another number of chips than it has")
     unknown = LoopIdentity.unknown(settings.identity, settings.model, chips)
     columns = np.frombuffer(record.plates, "<f4").astype(np.float64).reshape(_COLUMNS, chips)
     _check(record, columns, unknown, settings.identity.loop.transits_count)
@@ -126,6 +134,11 @@ def decode_identity(data: bytes, settings: CoolingSettings, chips: int) -> LoopI
             covariance_squares=np.array(record.leakage_covariance).reshape(3, 3),
         ),
     )
+
+
+def hardware_in(data: bytes) -> NDArray[np.uint32]:
+    """[chips] marks of the hardware that it was learnt of; empty where nobody had told."""
+    return np.frombuffer(_decoder.decode(data).hardware, "<u4").astype(np.uint32)
 
 
 def _check(record: _Record, values: FloatArray, unknown: LoopIdentity, candidates: int) -> None:

@@ -25,6 +25,16 @@ _FOULED: Final = Rule(
     consequence="The valve opens further for the same heat, until a hot day finds it at its end.",
     action="Plan to backflush it and clean its plates; look at the facility water's treatment.",
 )
+_SHORT: Final = Rule(
+    name="exchanger_short",
+    family=Family.COOLING,
+    severity=Severity.WARNING,
+    place=Place.CDU,
+    text="The heat exchanger of {subject} conducts {value:.0%} less than its data sheet says",
+    consequence="The valve opens further for the same heat; the full load may not be cooled.",
+    action="Look at flow and air on the facility's side, then clean its plates; else the settings "
+    "name another exchanger than the one that is built in.",
+)
 _PLATE: Final = Rule(
     name="plate_worn",
     family=Family.COOLING,
@@ -68,6 +78,8 @@ class _Worn:
     gained_ratio: FloatArray
     """[chips] resistance over that of the first days, less 1."""
     fouled: bool
+    short: bool
+    """Of the data sheet."""
 
 
 class WearDetector:
@@ -89,6 +101,9 @@ class WearDetector:
                 limit = self._identities.settings[loop_id].identity.fouled_ratio
                 lost = -worn.identified.ua_drift_ratio
                 found.append(find(_FOULED, snapshot, row, lost, limit))
+            elif worn.short:
+                limit = self._identities.settings[loop_id].identity.short_ratio
+                found.append(find(_SHORT, snapshot, row, 1.0 - worn.identified.ua_ratio, limit))
             if worn.plates.any():
                 found += self._of_plates(loop_id, row, worn, snapshot)
         return found
@@ -108,6 +123,7 @@ class WearDetector:
             plates=already,
             gained_ratio=identity.plates.drift_ratio,
             fouled=identified.fouled(settings, already=before is not None and before.fouled),
+            short=identified.short(settings, already=before is not None and before.short),
         )
 
     def _of_plates(

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from controller.cooling.settings import CoolingSettings
+from controller.enrolment.enrolment import Enrolment, EnrolmentState
 from controller.identities import Identities
 from controller.identity_keeper import KEEP_S, IdentityKeeper
 from controller.identity_record import decode_identity, encode_identity
 from controller.store import Transaction
 from fleet.clock import ManualClock
 from fleet.errors import LeaseLostError, StoreError
+from fleet.identity import SledIdentity
 from tests.controller.flaky_store import FlakyStore
 from tests.controller.learnt import make_identity
 from tests.controller.spoken import SpokenFleet
@@ -81,6 +83,54 @@ def test_the_next_controller_goes_on_where_the_last_one_was(keeping: Keeping) ->
     for _ in range(2):
         keeping.identities.learn(keeping.fleet.tick(), [LOOP])
     assert [one.worn_chips for _, _, one in keeping.identities.known()] == [1]
+
+
+def enrolled(sled_id: str, serials: tuple[str, ...]) -> Enrolment:
+    identity = SledIdentity(
+        serial=f"S-{serials[0]}",
+        part_number="P",
+        nitro_serial=f"N-{serials[0]}",
+        chip_serials=serials,
+        firmware={},
+    )
+    return Enrolment(
+        sled_id=sled_id,
+        state=EnrolmentState.ENROLLED,
+        announced=identity,
+        announced_at_unix_ns=1,
+        cause="test",
+        attested=True,
+        epoch=1,
+        enrolled=identity,
+    )
+
+
+def test_of_a_swapped_board_nothing_is_remembered_and_of_others_all(keeping: Keeping) -> None:
+    sled_id = keeping.fleet.fleet_map.sled_ids[2]  # chips 8 to 11
+    with keeping.store.begin() as tx:
+        tx.enrolments.save(enrolled(sled_id, ("a", "b", "c", "d")))
+    keeping.cycle()
+    keeping.learns(make_identity(CHIPS, worn={7: 0.12, 9: 0.2}))
+    keeping.cycle(round(KEEP_S))
+    # While no controller looks, another board is put in and approved; one chip moved along.
+    keeping.keeper.finish(allowed, 1.0)
+    with keeping.store.begin() as tx:
+        tx.enrolments.save(enrolled(sled_id, ("e", "f", "g", "d")))
+    keeping.begin()
+    keeping.cycle(2)
+    learnt = keeping.identities.learnt(LOOP)
+    assert learnt is not None
+    fit = learnt.plates
+    assert fit.drift_ratio[7] == pytest.approx(0.12)
+    assert fit.drift_ratio[9] == 0.0
+    assert np.flatnonzero(fit.lessons_count == 0.0).tolist() == [8, 9, 10]
+    assert learnt.loop.ua.lessons_count == pytest.approx(100.0)
+    # Once forgotten it learns anew.
+    keeping.learns(make_identity(CHIPS, worn={9: 0.1}))
+    keeping.cycle(2 * round(KEEP_S))
+    again = keeping.identities.learnt(LOOP)
+    assert again is not None
+    assert again.plates.drift_ratio[9] == pytest.approx(0.1)
 
 
 def test_it_is_written_every_few_minutes_and_at_the_end(keeping: Keeping) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.cooling.settings import CoolingSettings
-from controller.identity_record import decode_identity, encode_identity
+from controller.identity_record import decode_identity, encode_identity, hardware_in
 from fleet.errors import MalformedMessageError
 from tests.controller.learnt import make_identity
 from thermal.model import identity
@@ -31,6 +31,14 @@ def test_what_was_learnt_comes_back() -> None:
         after.plates.resistance_k_per_w, before.plates.resistance_k_per_w, rtol=1e-6
     )
     assert after.leakage.weights == before.leakage.weights
+
+
+def test_marks_of_the_hardware_come_back() -> None:
+    assert len(hardware_in(WHOLE)) == 0
+    marks = np.arange(CHIPS, dtype=np.uint32) + 2**31
+    data = encode_identity(make_identity(CHIPS), marks)
+    decode_identity(data, SETTINGS, CHIPS)
+    np.testing.assert_array_equal(hardware_in(data), marks)
 
 
 def test_a_loop_of_1440_chips_takes_forty_kilobytes() -> None:
@@ -78,6 +86,7 @@ def in_figure(field: int, at: int, value: object) -> Callable[[list[Any]], None]
         lambda fields: fields[5].pop(),
         lambda fields: fields[9].pop(),
         lambda fields: fields.__setitem__(9, [0.0] * 8 + [-1.0]),
+        lambda fields: fields.__setitem__(10, b"123"),
     ],
 )
 def test_figures_that_no_loop_has_are_refused(spoil: Callable[[list[Any]], None]) -> None:

@@ -1,5 +1,6 @@
 """What identification learnt, in the words of findings."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.controller.learnt import make_identity
 from tests.controller.spoken import SpokenFleet
 from tests.controller.test_runtime import House
 from thermal.model.identity import LoopIdentity
+from thermal.model.loop_fit import Learnt
 
 LOOP, CHIPS = "h1/loop01", 288
 SLED = "h1/us01/r1/s02"
@@ -84,11 +86,36 @@ def test_wear_is_told_until_half_of_it_is_mended() -> None:
 
 
 def test_what_is_not_known_is_no_wear() -> None:
-    learnt = make_identity(CHIPS, ua_drift_ratio=-0.3, worn={WORN: 0.5})
+    learnt = make_identity(CHIPS, ua_drift_ratio=-0.1, worn={WORN: 0.5})
     few = replace(learnt.loop.ua, lessons_count=3.0)
     plates = replace(learnt.plates, lessons_count=learnt.plates.lessons_count * 0.0)
     young = replace(learnt, loop=replace(learnt.loop, ua=few), plates=plates)
     assert Watcher().told(young) == []
+
+
+def young(ua_ratio: float, sigma: float) -> LoopIdentity:
+    """A loop that was never seen otherwise."""
+    learnt = make_identity(CHIPS)
+    ua = Learnt(built_log_ratio=math.log(ua_ratio), covariance=(sigma**2, 0.0, 1e-2))
+    return replace(learnt, loop=replace(learnt.loop, ua=ua))
+
+
+def test_an_exchanger_that_was_never_better_is_held_against_its_data_sheet() -> None:
+    [finding] = Watcher().told(young(0.7, 0.05))
+    assert (finding.rule, finding.subject) == ("exchanger_short", "h1/cdu01")
+    assert "30% less than its data sheet" in finding.text
+    assert Watcher().told(young(0.7, 0.15)) == []  # not sure yet
+    assert Watcher().told(young(0.86, 0.001)) == []  # deposits by design
+    # What it has lost since says more than what it lacks.
+    assert Watcher().rules(make_identity(CHIPS, ua_drift_ratio=-0.3)) == [
+        ("exchanger_fouled", "h1/cdu01")
+    ]
+
+
+def test_short_is_told_until_half_of_it_is_there_again() -> None:
+    watcher = Watcher()
+    for ua_ratio, left in ((0.7, 1), (0.82, 1), (0.94, 0), (0.86, 0)):
+        assert len(watcher.told(young(ua_ratio, 0.05))) == left
 
 
 def test_a_loop_that_is_handed_over_is_told_of_no_more() -> None:

@@ -4,7 +4,7 @@ The controller's own view, from sensors only; the plant's truth is out of its re
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -28,6 +28,15 @@ class IdentitySettings:
     """Of UA lost since it was first found: a tenth, less what four sensors and forgetting hide."""
     mended_share: float = 0.5
     """Estimate: wear is over where less than this share of those ratios is left."""
+    short_ratio: float = 0.15
+    """Of the data sheet's UA missing: deposits take so much by design, and 0.3 is an alarm."""
+    short_sigmas: float = 3.0
+    """And so sure: one sound loop in 700."""
+    sheet_sigma: float = 0.05
+    """Estimate: one sigma of exchangers as built around their data sheet."""
+    renewed_ratio: float = 0.08
+    """Estimate: what has become so much better than first found, beyond one sigma, was cleaned or
+    swapped; it is as built now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,6 +97,16 @@ class Identified:
         """Whether the exchanger has lost what makes it an alarm, or has not got it back since."""
         return self.ua_drift_ratio <= -settings.fouled_ratio * _share(settings, already=already)
 
+    def short(self, settings: IdentitySettings, *, already: bool = False) -> bool:
+        """Whether the exchanger falls short of its data sheet, whatever it was when it was first
+        found. The heat balance of a first quarter of an hour tells.
+        """
+        share = _share(settings, already=already)
+        sigma = math.hypot(self.ua_sigma, settings.sheet_sigma)
+        # Nothing is known: NaN compares as false.
+        missing = self.ua_ratio <= 1.0 - settings.short_ratio * share
+        return missing and -math.log(self.ua_ratio) >= settings.short_sigmas * share * sigma
+
 
 def learn(
     settings: IdentitySettings,
@@ -105,9 +124,10 @@ def learn(
     if math.isfinite(busy_ratio) and known.any():
         power_w = float(chips.power_w[known].mean())
         junction_c = float(chips.junction_c[known].mean())
+    fit = plates.learn(settings.plates, identity.plates, chips, dt_s)
     return LoopIdentity(
-        plates=plates.learn(settings.plates, identity.plates, chips, dt_s),
-        loop=loop_fit.learn(settings.loop, model, identity.loop, loop, dt_s),
+        plates=fit.renewed(settings.plates, settings.renewed_ratio),
+        loop=_renewed(settings, loop_fit.learn(settings.loop, model, identity.loop, loop, dt_s)),
         leakage=leakage.learn(
             settings.leakage,
             identity.leakage,
@@ -144,6 +164,22 @@ def summary(
         leakage_share=leaks.share(settings.leakage, leaks.junction_c) if learnt else math.nan,
         leakage_sigma=leaks.sigma_share(settings.leakage, leaks.junction_c) if learnt else math.inf,
     )
+
+
+def forgotten(
+    settings: IdentitySettings,
+    model: LoopModelSettings,
+    identity: LoopIdentity,
+    swapped: BoolArray,
+) -> LoopIdentity:
+    """Without what was learnt of chips [chips] in whose places others stand now."""
+    unknown = PlateFit.unknown(settings.plates, model, len(swapped))
+    return replace(identity, plates=identity.plates.forgotten(swapped, unknown))
+
+
+def _renewed(settings: IdentitySettings, fit: LoopFit) -> LoopFit:
+    ua = fit.ua.renewed(settings.loop, settings.renewed_ratio)
+    return fit if ua is fit.ua else replace(fit, ua=ua)
 
 
 def worn_plates(settings: IdentitySettings, fit: PlateFit, already: BoolArray) -> BoolArray:

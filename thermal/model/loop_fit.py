@@ -121,6 +121,22 @@ class Learnt:
         own = self.scatter_squares / max(self.lessons_count, 1.0)
         return math.hypot(math.sqrt(self.covariance[0] + own), bias_ratio)
 
+    def renewed(self, settings: LoopFitSettings, renewed_ratio: float) -> "Learnt":
+        """From now on as built, where it has become better than it was first found: somebody has
+        cleaned or swapped it. The sensors' bias stays.
+        """
+        sigma = math.sqrt(self.scatter_squares / max(self.lessons_count, 1.0))
+        told = self.lessons_count >= settings.least_lessons_count
+        if not told or self.drift_log_ratio - sigma < math.log1p(renewed_ratio):
+            return self
+        return replace(
+            self,
+            built_log_ratio=self.built_log_ratio + self.drift_log_ratio,
+            drift_log_ratio=0.0,
+            scatter_squares=0.0,
+            lessons_count=0.0,
+        )
+
     def taught(
         self, settings: LoopFitSettings, seen_ratio: float, slope_per_k: float, dt_s: float
     ) -> "Learnt":

@@ -9,6 +9,7 @@ says beyond that, with forgetting.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -18,6 +19,18 @@ from thermal.coolant import w_per_k_per_lpm
 from thermal.model.settings import LoopModelSettings
 
 _PG25_W_PER_K_PER_LPM = float(w_per_k_per_lpm(40.0))
+_OF_CHIPS = (
+    "power_w",
+    "rise_k",
+    "level_w",
+    "level_k",
+    "built_k_per_w",
+    "offset_k",
+    "drift_ratio",
+    "lessons_count",
+    "steady_s",
+)
+"""Columns of a fit, besides its covariance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +126,29 @@ class PlateFit:
             lessons_count=np.zeros(chips),
             steady_s=np.zeros(chips),
         )
+
+    def renewed(self, settings: PlateFitSettings, renewed_ratio: float) -> "PlateFit":
+        """From now on as built, the chips that warm less than they were first found to: somebody
+        has renewed their plates.
+        """
+        if not (self.drift_ratio < -renewed_ratio).any():
+            return self
+        better = self.drift_ratio + self.drift_sigma(settings) < -renewed_ratio
+        return replace(
+            self,
+            built_k_per_w=np.where(better, self.resistance_k_per_w, self.built_k_per_w),
+            drift_ratio=np.where(better, 0.0, self.drift_ratio),
+            lessons_count=np.where(better, 0.0, self.lessons_count),
+        )
+
+    def forgotten(self, swapped: BoolArray, unknown: "PlateFit") -> "PlateFit":
+        """With nothing left of chips [chips] in whose places others stand now."""
+        fresh = {
+            name: np.where(swapped, getattr(unknown, name), getattr(self, name))
+            for name in _OF_CHIPS
+        }
+        covariance = tuple(map(partial(np.where, swapped), unknown.covariance, self.covariance))
+        return replace(self, covariance=covariance, **fresh)
 
     @property
     def resistance_k_per_w(self) -> FloatArray:

@@ -1,5 +1,6 @@
 """What identification makes of the emulator's plant, whose truth is known, by noisy sensors."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from tests.thermal.model.shown import Watched
 from thermal.model import identity, plates
 from thermal.model.identity import Identified, IdentitySettings, LoopIdentity
-from thermal.model.loop_fit import LoopSight
+from thermal.model.loop_fit import Learnt, LoopFitSettings, LoopSight
 from thermal.model.plates import PlateFit, PlateFitSettings, PlateSight
 from thermal.model.settings import LoopModelSettings
 from thermal.plant.settings import PlantSettings
@@ -68,6 +69,74 @@ def test_wear_is_told_from_how_the_loop_was_built() -> None:
     assert told.worn_chips == 1
     assert told.plate_drift_ratio == pytest.approx(0.116, abs=0.03)
     assert told.ua_drift_ratio < -0.05
+
+
+def test_an_exchanger_that_was_fouled_before_it_was_seen_is_told_from_its_data_sheet() -> None:
+    for lost_ratio, seed in ((0.35, 23), (0.0, 24)):
+        watched = Watched(PLANT, seed=seed)
+        watched.strike(fouling_ratio=lost_ratio)
+        for load_ratio in (1.0, 0.75):
+            watched.load_ratio = load_ratio
+            watched.run(400)
+        assert watched.told.short(watched.learning) == (lost_ratio > 0.0)
+        assert not watched.told.fouled(watched.learning)
+
+
+def test_what_was_cleaned_is_as_built_from_then_on() -> None:
+    settings = LoopFitSettings()
+    dirty = Learnt(
+        built_log_ratio=-0.3, bias_k=0.1, covariance=(1e-3, 0.0, 1e-2), lessons_count=60.0
+    )
+    cleaned = replace(dirty, drift_log_ratio=0.25)
+    renewed = cleaned.renewed(settings, 0.08)
+    assert renewed.value_ratio == pytest.approx(cleaned.value_ratio)
+    assert math.isnan(renewed.drift_ratio(settings))
+    assert renewed.bias_k == dirty.bias_k
+    for other in (
+        dirty,
+        replace(dirty, drift_log_ratio=-0.25),
+        replace(cleaned, lessons_count=3.0),
+        replace(cleaned, drift_log_ratio=0.09, scatter_squares=0.05),
+    ):
+        assert other.renewed(settings, 0.08) is other
+
+
+def test_a_renewed_plate_is_as_built_from_then_on_and_a_worn_one_is_not() -> None:
+    settings = PlateFitSettings()
+    unknown = PlateFit.unknown(settings, LoopModelSettings(), 4)
+    seen = replace(
+        unknown,
+        power_w=np.full(4, 900.0),
+        drift_ratio=np.array([-0.15, 0.15, -0.15, -0.02]),
+        lessons_count=np.array([40.0, 40.0, 0.0, 40.0]),
+    )
+    fit = seen.renewed(settings, 0.08)
+    np.testing.assert_allclose(fit.resistance_k_per_w, seen.resistance_k_per_w)
+    assert fit.drift_ratio.tolist() == [0.0, 0.15, -0.15, -0.02]
+    assert fit.lessons_count.tolist() == [0.0, 40.0, 0.0, 40.0]
+    assert unknown.renewed(settings, 0.08) is unknown
+
+
+def test_forgotten_chips_are_unknown_and_others_keep_everything() -> None:
+    settings = IdentitySettings()
+    model = LoopModelSettings()
+    unknown = LoopIdentity.unknown(settings, model, 3)
+    known = replace(
+        unknown,
+        plates=replace(
+            unknown.plates,
+            **{name: np.full(3, 7.0) for name in plates._OF_CHIPS},
+            covariance=(np.full(3, 7.0),) * 3,
+        ),
+    )
+    left = identity.forgotten(settings, model, known, np.array([False, True, False])).plates
+    for name in plates._OF_CHIPS:
+        column, fresh = getattr(left, name), getattr(unknown.plates, name)
+        np.testing.assert_array_equal(column, [7.0, fresh[1], 7.0])
+    for column, fresh in zip(left.covariance, unknown.plates.covariance, strict=True):
+        np.testing.assert_array_equal(column, [7.0, fresh[1], 7.0])
+    arrays = {name for name in PlateFit.__slots__ if isinstance(getattr(left, name), np.ndarray)}
+    assert arrays == set(plates._OF_CHIPS)
 
 
 def test_a_narrower_loop_resists_more() -> None:
