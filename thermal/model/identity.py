@@ -30,7 +30,7 @@ class IdentitySettings:
     """Estimate: wear is over where less than this share of those ratios is left."""
     short_ratio: float = 0.15
     """Of the data sheet's UA missing: deposits take so much by design, and 0.3 is an alarm."""
-    short_sigmas: float = 3.0
+    short_sigma_factor: float = 3.0
     """And so sure: one sound loop in 700."""
     sheet_sigma: float = 0.05
     """Estimate: one sigma of exchangers as built around their data sheet."""
@@ -105,7 +105,7 @@ class Identified:
         sigma = math.hypot(self.ua_sigma, settings.sheet_sigma)
         # Nothing is known: NaN compares as false.
         missing = self.ua_ratio <= 1.0 - settings.short_ratio * share
-        return missing and -math.log(self.ua_ratio) >= settings.short_sigmas * share * sigma
+        return missing and -math.log(self.ua_ratio) >= settings.short_sigma_factor * share * sigma
 
 
 def learn(

@@ -9,7 +9,6 @@ says beyond that, with forgetting.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Self
 
 import numpy as np
@@ -147,8 +146,11 @@ class PlateFit:
             name: np.where(swapped, getattr(unknown, name), getattr(self, name))
             for name in _OF_CHIPS
         }
-        covariance = tuple(map(partial(np.where, swapped), unknown.covariance, self.covariance))
-        return replace(self, covariance=covariance, **fresh)
+        rr, rb, bb = (
+            np.where(swapped, ours, theirs)
+            for ours, theirs in zip(unknown.covariance, self.covariance, strict=True)
+        )
+        return replace(self, covariance=(rr, rb, bb), **fresh)
 
     @property
     def resistance_k_per_w(self) -> FloatArray:

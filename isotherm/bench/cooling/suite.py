@@ -57,6 +57,8 @@ class Choice:
     """Hears what begins to run."""
     outcomes: dict[str, dict[LawName, Outcome]] = field(default_factory=dict)
     """What has run so far."""
+    conditions: list[str] = field(default_factory=list)
+    """Under which, as words for the page."""
 
 
 def cases(choice: Choice) -> Mapping[str, CaseRun]:
@@ -67,10 +69,12 @@ def cases(choice: Choice) -> Mapping[str, CaseRun]:
 def finish(choice: Choice) -> None:
     """Write the page, once all has run."""
     if choice.report is not None:
-        write_page(choice.report, SCENARIOS, choice.outcomes)
+        write_page(choice.report, SCENARIOS, choice.outcomes, "; ".join(choice.conditions))
 
 
 def _case(choice: Choice, scenario: Scenario, quick: bool, seed: int) -> Case:
+    length = "quick" if quick else "full length"
+    choice.conditions[:] = [f"Seed {seed}", length, f"{choice.plants} random plants in C19"]
     outcomes = {}
     for law in choice.laws:
         choice.told(f"{scenario.id} {law.value}: {scenario.title}")

@@ -1,5 +1,6 @@
 """The cooling suite: what it promises of controllers, on a seed that is not its own."""
 
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from controller.cooling.settings import LawName
 from fleet.errors import ConfigurationError
 from isotherm.bench.cooling import load_steps, scenario, suite
-from isotherm.bench.cooling.page import write_page
+from isotherm.bench.cooling.page import spoken, write_page
 from isotherm.bench.cooling.scenario import Outcome, Trial
 from isotherm.bench.cooling.trace import COLUMNS, Trace
 from isotherm.cli.bench import bench
@@ -22,6 +23,11 @@ def made_trace(seconds: int = 30) -> Trace:
     for second in range(seconds):
         trace.keep({name: np.array([float(second)]) for name in COLUMNS})
     return trace
+
+
+def unescaped(svg: str) -> str:
+    """Words are kept as comments beside their outlines."""
+    return unescape(svg)
 
 
 def test_the_predictive_law_halves_the_peak_of_the_baseline() -> None:
@@ -57,12 +63,17 @@ def test_the_page_shows_every_controller_and_keeps_the_traces(tmp_path: Path) ->
             for law in (LawName.PI, LawName.MPC)
         }
     }
-    write_page(tmp_path / "page", suite.SCENARIOS, outcomes)
+    write_page(tmp_path / "page", suite.SCENARIOS, outcomes, "Seed 7; quick")
     page = (tmp_path / "page" / "index.html").read_text()
-    assert "<th>pi</th><th>mpc</th><th>target</th>" in page
-    # What misses its target stands out, and is only held against the predictive law.
-    assert "<td>1</td><td class=missed>1</td><td>&lt;= 0.9</td>" in page
-    assert (tmp_path / "page" / "C1.png").stat().st_size > 1_000
+    # The law that is scored stands beside its bar.
+    assert "<th>bar</th><th class=scored>mpc</th><th>pi</th>" in page
+    row = '<td>≤ 0.9</td><td class="scored missed">1 ✗</td><td class="missed">1 ✗</td>'
+    assert row in page
+    assert '<td class="scored missed">0 of 4 ✗</td>' in page
+    assert "Seed 7; quick" in page
+    figure = (tmp_path / "page" / "C1.svg").read_text()
+    assert "bar: peak ±0.9 K" in unescaped(figure)
+    assert "IT load 20 → 100 %" in unescaped(figure)
     rows = (tmp_path / "page" / "C1-mpc.csv").read_text().splitlines()
     assert len(rows) == 31
     assert rows[0].startswith("second,supply_c")
@@ -72,17 +83,45 @@ def test_the_page_says_what_has_no_trace_and_what_could_not_run(tmp_path: Path) 
     outcomes = {
         "C14": {LawName.PI: Outcome(metrics={}, reason="no <broker>")},
         "C16": {
-            LawName.PI: Outcome(metrics={"cycle_p99_s": 0.5}),
+            LawName.PI: Outcome(metrics={"cycle_p99_s": 0.5, "detect_s": float("inf")}),
             LawName.MPC: Outcome(metrics={"cycle_p99_s": 0.7, "loops": 1000.0}),
         },
     }
     write_page(tmp_path, suite.SCENARIOS, outcomes)
     page = (tmp_path / "index.html").read_text()
     assert "pi could not run: no &lt;broker&gt;" in page
-    assert "<td>–</td><td>1000</td>" in page
+    assert '<td class="scored">1000</td><td>–</td>' in page
     assert "nan" not in page
+    assert "<td>never</td>" in page
     assert "<img" not in page
-    assert '<a href="#C16">C16 ' in page
+    assert '<a href="#C16">C16</a>' in page
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        ("iae_k_s", ("integral of the error", "K s")),
+        ("max_junction_60_s_c", ("max junction 60 s", "°C")),
+        ("detect_0.2_lpm_s", ("detect 0.2 lpm", "s")),
+        ("strokes_per_min", ("strokes", "1/min")),
+        ("setpoint_k_per_min", ("setpoint", "K/min")),
+        ("saved_ratio", ("saved ratio", "")),
+        ("false_alarms", ("false alarms", "")),
+    ],
+)
+def test_a_metrics_name_tells_its_unit(metric: str, told: tuple[str, str]) -> None:
+    assert spoken(metric) == told
+
+
+def test_every_scenarios_page_can_be_drawn_from_its_bars(tmp_path: Path) -> None:
+    outcomes = {
+        name: {LawName.MPC: Outcome(metrics=dict.fromkeys(one.target, 1.0), trace=made_trace())}
+        for name, one in suite.SCENARIOS.items()
+    }
+    write_page(tmp_path, suite.SCENARIOS, outcomes)
+    assert {path.stem for path in tmp_path.glob("*.svg")} == set(suite.SCENARIOS)
+    page = (tmp_path / "index.html").read_text()
+    assert page.count("<h2 id=") == len(suite.SCENARIOS)
 
 
 def test_scenarios_are_those_of_the_table_in_order() -> None:

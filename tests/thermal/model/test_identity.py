@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,12 +122,13 @@ def test_forgotten_chips_are_unknown_and_others_keep_everything() -> None:
     settings = IdentitySettings()
     model = LoopModelSettings()
     unknown = LoopIdentity.unknown(settings, model, 3)
+    sevens: dict[str, Any] = {name: np.full(3, 7.0) for name in plates._OF_CHIPS}
     known = replace(
         unknown,
         plates=replace(
             unknown.plates,
-            **{name: np.full(3, 7.0) for name in plates._OF_CHIPS},
-            covariance=(np.full(3, 7.0),) * 3,
+            covariance=(np.full(3, 7.0), np.full(3, 7.0), np.full(3, 7.0)),
+            **sevens,
         ),
     )
     left = identity.forgotten(settings, model, known, np.array([False, True, False])).plates
