@@ -7,6 +7,7 @@ from emulator.models import MODELS
 from emulator.workload import Executed, Orders, ProductOptions, WorkloadEngine, product_shape
 from emulator.workload.flips import Operand, Strike
 from emulator.workload.number_type import NumberType
+from emulator.workload.program import Scatter
 
 SHAPE = product_shape(MODELS["llama-3-8b"], 4)
 CHIPS = 6
@@ -106,3 +107,13 @@ def test_of_chips_that_execute_as_one_only_the_struck_one_is_named() -> None:
     assert {strike.flip.operand for strike in strikes} == set(Operand)
     assert {each.chip for each in found} == {2}
     assert len({(each.step, each.product) for each in found}) > 10
+
+
+@pytest.mark.parametrize("size", [(512, 144), (68, 1024), (256, 256)])
+def test_no_result_gains_more_than_is_allowed_for(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(4)
+    weights = rng.standard_normal(size, dtype=np.float32)
+
+    allowed = Scatter.of(weights, weights.sum(axis=1, dtype=np.float64)).most_gain
+
+    assert np.linalg.norm(weights, 2) ** 2 <= allowed <= 1.5 * np.linalg.norm(weights, 2) ** 2
