@@ -192,6 +192,20 @@ def test_facility_water_fouling_and_valve_faults_reach_the_plant() -> None:
     assert hall.world.loops.coolant.plant.faults.fouling_ratio[0] == 0.4
 
 
+def test_what_the_firmware_asks_is_told_also_where_a_stuck_valve_does_not_follow() -> None:
+    hall = busy_hall(sleds=36)
+    hall.run(60)
+    seen = hall.world.cdu_readings(0)
+    assert seen.valve_command_ratio == pytest.approx(seen.valve_ratio, abs=0.05)
+    assert seen.pump_command_ratio == pytest.approx(seen.pump_speed_ratio, abs=0.05)
+    hall.world.inject(Fault(kind=FaultKind.VALVE_STUCK, place=CDU))
+    hall.world.cdu_requests(0).supply_setpoint_c = 35.0
+    hall.run(20)
+    stuck = hall.world.cdu_readings(0)
+    assert stuck.valve_command_ratio > seen.valve_command_ratio + 0.15
+    assert stuck.valve_ratio == pytest.approx(seen.valve_ratio, abs=0.03)
+
+
 def test_a_storm_of_corrected_errors_is_counted_on_its_chip() -> None:
     hall = small_hall()
     hall.world.inject(Fault(kind=FaultKind.HBM_STORM, place=CHIP, severity=200.0))
