@@ -102,8 +102,10 @@ class WearDetector:
                 lost = -worn.identified.ua_drift_ratio
                 found.append(find(_FOULED, snapshot, row, lost, limit))
             elif worn.short:
-                limit = self._identities.settings[loop_id].identity.short_ratio
-                found.append(find(_SHORT, snapshot, row, 1.0 - worn.identified.ua_ratio, limit))
+                settings = self._identities.settings[loop_id]
+                missing = worn.identified.missing_ratio(settings.model)
+                limit = settings.identity.short_ratio
+                found.append(find(_SHORT, snapshot, row, missing, limit))
             if worn.plates.any():
                 found += self._of_plates(loop_id, row, worn, snapshot)
         return found
@@ -112,6 +114,7 @@ class WearDetector:
         before = self._told.get(loop_id)
         if before is not None and before.identified is identified:
             return before
+        model = self._identities.settings[loop_id].model
         settings = self._identities.settings[loop_id].identity
         already = np.zeros(len(identity.plates.drift_ratio), np.bool_)
         if before is not None:
@@ -123,7 +126,7 @@ class WearDetector:
             plates=already,
             gained_ratio=identity.plates.drift_ratio,
             fouled=identified.fouled(settings, already=before is not None and before.fouled),
-            short=identified.short(settings, already=before is not None and before.short),
+            short=identified.short(settings, model, already=before is not None and before.short),
         )
 
     def _of_plates(

@@ -406,5 +406,7 @@ class CoolingSettings:
             model=behind_coil(model, cooler),
             chips=chips,
             in_row=cooler,
+            # The model of a coil is within 13 % of it.
+            identity=replace(IdentitySettings(), sheet_sigma=0.1),
             policy=PolicySettings(valve=gains.SUPPLY_FANS),
         )

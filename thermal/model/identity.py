@@ -97,15 +97,25 @@ class Identified:
         """Whether the exchanger has lost what makes it an alarm, or has not got it back since."""
         return self.ua_drift_ratio <= -settings.fouled_ratio * _share(settings, already=already)
 
-    def short(self, settings: IdentitySettings, *, already: bool = False) -> bool:
+    def missing_ratio(self, model: LoopModelSettings) -> float:
+        """Of the UA that is believed of the exchanger, which may have deposits by its data sheet
+        too; negative where there is more, NaN before it is known.
+        """
+        return 1.0 - self.ua_ratio / (1.0 - model.fouling_ratio)
+
+    def short(
+        self, settings: IdentitySettings, model: LoopModelSettings, *, already: bool = False
+    ) -> bool:
         """Whether the exchanger falls short of its data sheet, whatever it was when it was first
         found. The heat balance of a first quarter of an hour tells.
         """
         share = _share(settings, already=already)
         sigma = math.hypot(self.ua_sigma, settings.sheet_sigma)
         # Nothing is known: NaN compares as false.
-        missing = self.ua_ratio <= 1.0 - settings.short_ratio * share
-        return missing and -math.log(self.ua_ratio) >= settings.short_sigma_factor * share * sigma
+        missing_ratio = self.missing_ratio(model)
+        if not missing_ratio >= settings.short_ratio * share:
+            return False
+        return -math.log1p(-missing_ratio) >= settings.short_sigma_factor * share * sigma
 
 
 def learn(

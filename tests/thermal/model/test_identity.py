@@ -79,7 +79,7 @@ def test_an_exchanger_that_was_fouled_before_it_was_seen_is_told_from_its_data_s
         for load_ratio in (1.0, 0.75):
             watched.load_ratio = load_ratio
             watched.run(400)
-        assert watched.told.short(watched.learning) == (lost_ratio > 0.0)
+        assert watched.told.short(watched.learning, watched.model) == (lost_ratio > 0.0)
         assert not watched.told.fouled(watched.learning)
 
 
