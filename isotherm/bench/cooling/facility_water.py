@@ -34,7 +34,7 @@ def c8(trial: Trial) -> Outcome:
         metrics[f"{name}_peak_k"] = float(np.abs(error).max())
         metrics[f"{name}_settle_s"] = settle_s(error)
         shown = shown or bench.trace
-    return Outcome(metrics=metrics, trace=shown)
+    return Outcome(metrics=metrics, trace=shown, part="facility water +4 K")
 
 
 def c9(trial: Trial) -> Outcome:

@@ -91,7 +91,8 @@ def _bars_of_supply(
     for name in _BOTH_SIDES:
         if name in target:
             bound = target[name][1]
-            label = f"bar: {name.removesuffix('_k')} ±{bound:g} K"
+            words = name.removesuffix("_k").replace("_", " ")
+            label = f"bar: {words} ±{bound:g} K"
             _bar(panel, at, setpoint + bound, label)
             _bar(panel, at, setpoint - bound, None)
     if "undershoot_k" in target:

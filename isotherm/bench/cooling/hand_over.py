@@ -33,7 +33,8 @@ def c13(trial: Trial) -> Outcome:
         hottest_c = float(bench.trace.column("hottest_c").max())
         metrics[f"max_junction_{lost_s}_s_c"] = hottest_c
         shown = bench.trace
-    return Outcome(metrics={**metrics, "bump_ratio": max(bumps)}, trace=shown)
+    metrics["bump_ratio"] = max(bumps)
+    return Outcome(metrics=metrics, trace=shown, part="lost for 120 s")
 
 
 def _commands(state: FirmwareState) -> FloatArray:

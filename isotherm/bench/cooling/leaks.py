@@ -54,7 +54,7 @@ def c11(trial: Trial) -> Outcome:
         metrics[f"level_{lpm:g}_lpm_ratio"] = float(bench.plant.reservoir_level_ratio[0])
     metrics["isolate_s"] = worst_s
     metrics["false_alarms"] = _false_alarms(trial.seed)
-    return Outcome(metrics=metrics, trace=shown)
+    return Outcome(metrics=metrics, trace=shown, part="20 l/min")
 
 
 def _leaking(bench: Rig, lpm: float) -> tuple[float, float]:

@@ -73,7 +73,9 @@ def write_page(
             trace.write(folder / f"{name}-{law.value}.csv")
         title = f"{name}: {scenario.title}"
         if traces:
-            draw(folder / f"{name}.svg", title, traces, scenario.target)
+            shown = next((one.part for one in by_law.values() if one.part), "")
+            heading = f"{title}\nshown: {shown}" if shown else title
+            draw(folder / f"{name}.svg", heading, traces, scenario.target)
         parts.append(_section(scenario, title, by_law, drawn=traces.keys()))
     told = f"<p>{escape(conditions)}</p>" if conditions else ""
     page = (_HEAD, told, _summary(scenarios, outcomes), *parts)

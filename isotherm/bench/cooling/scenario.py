@@ -37,6 +37,8 @@ class Outcome:
     metrics: Mapping[str, float]
     trace: Trace | None = None
     """The part that a figure shows."""
+    part: str = ""
+    """Which part that is, where there are several."""
     reason: str = ""
     """Why it could not run."""
 

@@ -59,7 +59,7 @@ def test_strokes_count_travel_both_ways() -> None:
 def test_the_page_shows_every_controller_and_keeps_the_traces(tmp_path: Path) -> None:
     outcomes = {
         "C1": {
-            law: Outcome(metrics={"peak_k": 1.0}, trace=made_trace())
+            law: Outcome(metrics={"peak_k": 1.0}, trace=made_trace(), part="the rise")
             for law in (LawName.PI, LawName.MPC)
         }
     }
@@ -73,6 +73,7 @@ def test_the_page_shows_every_controller_and_keeps_the_traces(tmp_path: Path) ->
     assert "Seed 7; quick" in page
     figure = (tmp_path / "page" / "C1.svg").read_text()
     assert "bar: peak ±0.9 K" in unescaped(figure)
+    assert "shown: the rise" in unescaped(figure)
     assert "IT load 20 → 100 %" in unescaped(figure)
     rows = (tmp_path / "page" / "C1-mpc.csv").read_text().splitlines()
     assert len(rows) == 31
