@@ -29,8 +29,12 @@ COLOURS: Final[Mapping[LawName, str]] = {
     LawName.MPC: "#D55E00",
 }
 """Of Okabe and Ito, whom colour-blind people can tell apart; yellow darker, to be read on white."""
-_BOTH_SIDES: Final = ("peak_k", "band_k", "supply_error_k")
-"""Metrics whose bar lies on both sides of the set-point."""
+_BOTH_SIDES: Final = {
+    "peak_k": "largest error",
+    "band_k": "band",
+    "supply_error_k": "error once settled",
+}
+"""Metrics whose bar lies on both sides of the set-point, and words for them."""
 _MINUTES_FROM_S: Final = 900
 
 
@@ -88,10 +92,9 @@ def _bars_of_supply(
     setpoint = trace.column("setpoint_c")[:, 0]
     at = at[: len(setpoint)]
     panel.plot(at, setpoint, label="set-point", color="black", linestyle=":", linewidth=1.0)
-    for name in _BOTH_SIDES:
+    for name, words in _BOTH_SIDES.items():
         if name in target:
             bound = target[name][1]
-            words = name.removesuffix("_k").replace("_", " ")
             label = f"bar: {words} ±{bound:g} K"
             _bar(panel, at, setpoint + bound, label)
             _bar(panel, at, setpoint - bound, None)

@@ -72,7 +72,7 @@ def test_the_page_shows_every_controller_and_keeps_the_traces(tmp_path: Path) ->
     assert '<td class="scored missed">0 of 4 ✗</td>' in page
     assert "Seed 7; quick" in page
     figure = (tmp_path / "page" / "C1.svg").read_text()
-    assert "bar: peak ±0.9 K" in unescaped(figure)
+    assert "bar: largest error ±0.9 K" in unescaped(figure)
     assert "shown: the rise" in unescaped(figure)
     assert "IT load 20 → 100 %" in unescaped(figure)
     rows = (tmp_path / "page" / "C1-mpc.csv").read_text().splitlines()
