@@ -111,6 +111,8 @@ def cdu_readings(**changes: Any) -> CduReadings:
         pump_speed_ratio=(0.85, 0.85),
         pump_power_w=(1_400.0, 1_410.0),
         pump_state=(PumpHealth.OK, PumpHealth.OK),
+        valve_command_ratio=0.6,
+        pump_command_ratio=(0.85, 0.85),
     )
     return replace(readings, **changes)
 
