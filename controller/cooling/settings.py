@@ -12,12 +12,14 @@ from thermal.control.pid import PidGains
 from thermal.control.select import RateLimit
 from thermal.control.stillness import StillnessSettings
 from thermal.facility import FacilitySettings
+from thermal.model.facility_water import FacilityWaterSettings
 from thermal.model.identity import IdentitySettings
 from thermal.model.in_row import InRowModelSettings, behind_coil
 from thermal.model.leakage import LeakageFitSettings
 from thermal.model.margins import ThrottleSettings
 from thermal.model.observer import ObserverSettings
 from thermal.model.settings import LoopModelSettings
+from thermal.model.valve_rest import ValveRestSettings
 
 LAW_VARIABLE: Final = "ISOTHERM_COOLING_LAW"
 """Environment variable that names the law of all loops."""
@@ -193,6 +195,20 @@ class MpcSettings:
 
     horizon: HorizonSettings = field(default_factory=HorizonSettings)
     observer: ObserverSettings = field(default_factory=ObserverSettings)
+    valve_rest: ValveRestSettings = field(default_factory=ValveRestSettings)
+    facility_water: FacilityWaterSettings = field(default_factory=FacilityWaterSettings)
+    flow_meter_s: float = 1.0
+    """Lag of the loop's flow meter."""
+    flow_filter_s: float = 15.0
+    """Of flow over pump speed; the meter has 1 to 2 % of noise."""
+    flow_leap_ratio: float = 0.08
+    """A pump that stops shows at once: no noise does this."""
+    break_s: int = 8
+    """A valve at rest is broken loose for what the plan wants of it in so long,"""
+    break_share: float = 0.65
+    """once that is more than this share of its stiction: it moves by no less than twice that,"""
+    break_ratio: float = 1.1
+    """and told to go by this over its stiction."""
     young_s: float = 40.0
     """For so long a model that has just begun slows no pumps: once round the loop takes 25 s."""
     sheet_transit_s: float = 7.0
@@ -206,8 +222,6 @@ class MpcSettings:
     """Of the pipes' volume: more is no pipe of this loop."""
     heat_gain_per_s: float = 0.01
     heat_ratio_limits: tuple[float, float] = (0.7, 1.3)
-    facility_leap_k: float = 0.25
-    """Facility water that moves by more in a second runs ahead of its sensor; noise is 0.06 K."""
     lost_k: float = 8.0
     """A model that far off begins anew where the loop is measured to be."""
     most_rise_k: float = 30.0
@@ -216,7 +230,7 @@ class MpcSettings:
     junction_filter_s: float = 10.0
     junction_cap_c: float = 84.0
     """From here on the supply may go below its set-point; the soft limit is 85 °C."""
-    swing_s: float = 60.0
+    swing_s: float = 20.0
     """Over so long heat is watched for coming and going."""
     swinging_ratio: float = 0.1
     """Of the mean heat: more that comes and goes makes the valve slower to move,"""
@@ -397,6 +411,8 @@ class CoolingSettings:
             design_flow_lpm=base.design_flow_lpm * scale,
             supply_pipe_l=base.supply_pipe_l * scale,
             return_pipe_l=base.return_pipe_l * scale,
+            plates_l=base.plates_l * scale,
+            others_l=base.others_l * scale,
         )
         if kind is not LoopKind.LIQUID_TO_AIR:
             return cls(model=model, chips=chips)

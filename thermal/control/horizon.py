@@ -102,6 +102,8 @@ class Bounds:
     junction_cap_c: float
     """From here on a supply below its set-point helps too."""
     supply_floor_c: float
+    valve_stays: bool = False
+    """The valve will not move: what it can not give, the pumps may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +231,8 @@ def pose(
         bounds.pump_up_per_s - most(pump_slopes, starts[1]),
         np.full(_SLACKS, 1e3),
     ]
+    if bounds.valve_stays:
+        lower[0] = upper[0] = -np.add.reduceat(valve_slopes, starts[0]) / settings.valve_blocks_s
     bottom, top = np.concatenate((*lower, low)), np.concatenate((*upper, high))
     return Problem(
         hessian_weight=responses.hessian_weight,

@@ -1,6 +1,7 @@
 """The loop as the controller foresees it: headers, heat exchanger, valve, over the next minute.
 
-Reduced from `reference` structure chip - plate - header - exchanger: the chips' heat as one lag,
+Reduced from `reference` structure chip - plate - header - exchanger: the heat's way into the
+coolant as one lag, plates of chips and of what else a sled cools as two mixed volumes side by side,
 each way through the header as plug flow, the exchanger as effectiveness-NTU with one lag. It knows
 data sheets and what was identified online, never the plant.
 """
@@ -33,6 +34,10 @@ class LoopMemory:
     """Entering it."""
     sled_heat_w: float
     """Into the coolant, behind the lag of chips and plates."""
+    chips_out_c: float
+    """Leaving the plates of the chips."""
+    others_out_c: float
+    """Leaving the plates of CPU, NIC and switch."""
     supply_pipe: Parcels
     return_pipe: Parcels
 
@@ -102,6 +107,8 @@ def at_rest(
         supply_c=supply_c,
         return_c=return_c,
         sled_heat_w=heat_w,
+        chips_out_c=supply_c + _rise_k(settings, heat_w, flow, chips=True),
+        others_out_c=supply_c + _rise_k(settings, heat_w, flow, chips=False),
         supply_pipe=((settings.supply_pipe_l, supply_c),),
         return_pipe=((settings.return_pipe_l, return_c),),
     )
@@ -136,16 +143,25 @@ def foresee(
     """
     supply_pipe, return_pipe = deque(memory.supply_pipe), deque(memory.return_pipe)
     supply_c, return_c, heat_w = memory.supply_c, memory.return_c, memory.sled_heat_w
+    chips_c, others_c, by_chips = memory.chips_out_c, memory.others_out_c, settings.chip_flow_share
     heat_share = -math.expm1(-1.0 / settings.heat_lag_s)
     supplies, returns, inlets, heats = [], [], [], []
     for valve, asked_lpm, wanted_w, facility_c in zip(
         course.valve_ratio, course.flow_lpm, course.heat_w, course.facility_c, strict=True
     ):
         flow = max(asked_lpm, LEAST_LPM)
-        rate = _PG25_W_PER_K_PER_LPM * flow
         heat_w += heat_share * (wanted_w - heat_w)
         inlet_c = _pushed(supply_pipe, flow / 60.0, supply_c)
-        return_c = _pushed(return_pipe, flow / 60.0, inlet_c + heat_w / rate)
+        settled_c = inlet_c + _rise_k(settings, heat_w, flow, chips=True)
+        chips_c += -math.expm1(-flow * by_chips / (60.0 * settings.plates_l)) * (
+            settled_c - chips_c
+        )
+        settled_c = inlet_c + _rise_k(settings, heat_w, flow, chips=False)
+        others_c += -math.expm1(-flow * (1.0 - by_chips) / (60.0 * settings.others_l)) * (
+            settled_c - others_c
+        )
+        mixed_c = others_c + by_chips * (chips_c - others_c)
+        return_c = _pushed(return_pipe, flow / 60.0, mixed_c)
         cold_ratio = valve_flow_ratio(settings, valve)
         settled_c = exchanger_out_c(
             settings, return_c, facility_c, flow, cold_ratio, ua_ratio=ua_ratio
@@ -160,10 +176,20 @@ def foresee(
         supply_c=supply_c,
         return_c=return_c,
         sled_heat_w=heat_w,
+        chips_out_c=chips_c,
+        others_out_c=others_c,
         supply_pipe=tuple(supply_pipe),
         return_pipe=tuple(return_pipe),
     )
     return after, Foreseen(supply_c=supplies, return_c=returns, inlet_c=inlets, sled_heat_w=heats)
+
+
+def _rise_k(settings: LoopModelSettings, heat_w: float, flow_lpm: float, *, chips: bool) -> float:
+    """Settled rise of the coolant through the plates of the chips, or through the others."""
+    flow_share, heat_share = settings.chip_flow_share, settings.chip_heat_share
+    if not chips:
+        flow_share, heat_share = 1.0 - flow_share, 1.0 - heat_share
+    return heat_share * heat_w / (_PG25_W_PER_K_PER_LPM * flow_share * flow_lpm)
 
 
 def supply_share(settings: LoopModelSettings, hot_lpm: float, cold_ratio: float) -> float:

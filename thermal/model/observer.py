@@ -21,7 +21,7 @@ class ObserverSettings:
 
     sensor_k: float = 0.12
     """Of the supply sensor, and of what a model with plug flow gets wrong for a second."""
-    supply_k: float = 0.03
+    supply_k: float = 0.08
     """Of the supply, gained in a second."""
     offset_k: float = 0.04
     """Of the offset, gained in a second."""

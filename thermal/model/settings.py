@@ -35,10 +35,16 @@ class LoopModelSettings:
 
     supply_pipe_l: float = 72.0
     """Estimate: header of 150 l/MW and the sleds' hoses, at 288 chips."""
-    return_pipe_l: float = 60.0
-    """Estimate: header and plates."""
-    heat_lag_s: float = 6.5
-    """Estimate: chips (4 s), plates of CPU and NIC (15 s) and hoses as one lag."""
+    return_pipe_l: float = 54.0
+    """Estimate: header of 150 l/MW."""
+    heat_lag_s: float = 3.8
+    """Estimate: junctions and plates, before the coolant in them."""
+    chip_heat_share: float = 0.85
+    """Estimate: of the coolant's heat; CPU, NIC and switch give the rest to flow of their own."""
+    plates_l: float = 21.6
+    """Estimate: coolant in the plates of the chips, plena and hoses, 75 ml each."""
+    others_l: float = 27.0
+    """Estimate: plates of CPU, NIC and switch, their metal counted as coolant."""
     exchanger_lag_s: float = 4.0
     """Estimate: metal and fluid of the exchanger at its nominal flows."""
     supply_sensor_s: float = 3.0

@@ -12,7 +12,9 @@ from thermal.control.feedforward import FeedforwardState
 from thermal.control.horizon import Plan
 from thermal.control.pid import PidState
 from thermal.model.dynamics import LoopMemory
+from thermal.model.facility_water import FacilityWater
 from thermal.model.observer import ExchangerDoubt
+from thermal.model.valve_rest import ValveRest
 
 __all__ = ["Law", "LawName", "LawState", "observe"]
 
@@ -31,10 +33,14 @@ class Foresight:
     sensed_c: float = math.nan
     """The model's supply behind the lag of the sensor."""
     sensed_return_c: float = math.nan
-    facility_c: float = math.nan
-    """Facility water as it is by now."""
-    shown_facility_c: float = math.nan
-    """The same as its sensor showed it."""
+    facility: FacilityWater = field(default_factory=FacilityWater)
+    valve_ratio: float = math.nan
+    heat_w: float = math.nan
+    """As they were heard last."""
+    sensed_pump_ratio: float = math.nan
+    """Speed of the pumps behind the lag of the flow meter."""
+    lpm_per_speed: float = math.nan
+    """Flow over the speed of the pumps."""
     heat_ratio: float = 1.0
     """Heat that the return shows, over the heat believed."""
     junction_off_k: float = 0.0
@@ -42,6 +48,7 @@ class Foresight:
     above_w: float = 0.0
     below_w: float = 0.0
     """Means of how far the heat was above and below its mean: both are large while it swings."""
+    valve: ValveRest = field(default_factory=ValveRest)
     plan: Plan | None = None
     fallen_back: bool = False
     """PI and feed-forward are in force, for the program had no answer."""

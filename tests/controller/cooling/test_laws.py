@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,13 +139,69 @@ def test_telemetry_that_is_heard_again_moves_no_model() -> None:
 
 
 def test_telemetry_that_was_lost_is_made_up_for_in_one_leap() -> None:
-    risen = replace(CALM, heat_w=360e3)
-    every = known_after(CALM, *(replace(risen, at_s=float(second)) for second in range(1, 5)))
-    leap = known_after(CALM, replace(risen, at_s=4.0))
-    assert leap.known_s == every.known_s == 4.0
-    assert leap.memory is not None
-    assert every.memory is not None
-    assert leap.memory.sled_heat_w == pytest.approx(every.memory.sled_heat_w, rel=0.01)
+    """Nobody knows in which of the lost seconds the heat rose: each is as likely."""
+
+    def heat_w(*inputs: LoopInputs) -> float:
+        known = known_after(CALM, *inputs)
+        assert known.known_s == 4.0
+        assert known.memory is not None
+        return known.memory.sled_heat_w
+
+    def rises(at: int) -> float:
+        seconds = [replace(CALM, at_s=float(second)) for second in range(1, 5)]
+        return heat_w(*(replace(one, heat_w=360e3) if one.at_s >= at else one for one in seconds))
+
+    leap_w = heat_w(replace(CALM, heat_w=360e3, at_s=4.0))
+    assert leap_w == pytest.approx(np.mean([rises(at) for at in range(1, 5)]), rel=0.01)
+
+
+def test_noise_of_the_flow_meter_moves_no_model() -> None:
+    noisy = [
+        replace(CALM, at_s=float(n), flow_lpm=400.0 * (1.0 + 0.02 * (-1) ** n)) for n in range(60)
+    ]
+    calm = [replace(CALM, at_s=float(n)) for n in range(60)]
+    one, other = known_after(*noisy), known_after(*calm)
+    assert one.lpm_per_speed == pytest.approx(other.lpm_per_speed, rel=0.005)
+    # A pump that stops is no noise: a third of the flow is gone, and believed to be.
+    fallen = known_after(*calm, replace(CALM, at_s=60.0, flow_lpm=270.0))
+    assert fallen.lpm_per_speed == pytest.approx(270.0 / CALM.pump_ratio)
+
+
+def test_pumps_whose_speed_is_silent_for_a_while_are_believed_again() -> None:
+    silent = replace(CALM, at_s=1.0, pump_ratio=math.nan)
+    back = known_after(CALM, silent, replace(CALM, at_s=2.0), replace(CALM, at_s=3.0))
+    assert back.lpm_per_speed == pytest.approx(CALM.flow_lpm / CALM.pump_ratio)
+    # Who begins while it is silent has to learn it first.
+    late = known_after(silent, replace(CALM, at_s=2.0), replace(CALM, at_s=3.0))
+    assert late.lpm_per_speed == pytest.approx(CALM.flow_lpm / CALM.pump_ratio)
+
+
+def warmer(valve_ratio: float, supply_c: float) -> tuple[LawState, LoopInputs]:
+    """A loop whose valve has been at rest for long, and the last that was seen of it."""
+    law, tuned = LAWS[LawName.MPC], CoolingSettings(law=LawName.MPC)
+    held, state, now = replace(HELD, valve_ratio=valve_ratio), LawState(), CALM
+    for second in range(30):
+        now = replace(CALM, at_s=float(second), supply_c=supply_c)
+        state, _ = law.step(tuned, law.observe(tuned, state, now), now, supply_c=40.0, held=held)
+    return state, now
+
+
+@pytest.mark.parametrize("valve_ratio", [0.6, 0.606, 0.595])
+def test_a_valve_at_rest_is_told_to_go_beyond_its_stiction_or_not_at_all(
+    valve_ratio: float,
+) -> None:
+    law, tuned = LAWS[LawName.MPC], CoolingSettings(law=LawName.MPC)
+    held = replace(HELD, valve_ratio=valve_ratio)
+    moves = []
+    for supply_c in (39.6, 39.9, 40.0, 40.1, 40.4):
+        state, now = warmer(valve_ratio, supply_c)
+        _, wish = law.step(tuned, state, now, supply_c=40.0, held=held)
+        moves.append(wish.valve_ratio - CALM.valve_ratio)
+    stayed = valve_ratio - CALM.valve_ratio
+    for move in moves:
+        beyond = abs(move) > tuned.model.valve.stiction_ratio
+        assert beyond or move == pytest.approx(stayed)
+    assert moves == sorted(moves)
 
 
 def test_the_model_has_the_pipes_that_the_loop_was_found_to_have() -> None:

@@ -151,6 +151,20 @@ def test_a_junction_cap_that_can_be_kept_is_kept_exactly() -> None:
     assert late <= 0.3
 
 
+def test_pumps_do_what_a_valve_that_stays_can_not() -> None:
+    responses, seen = horizon.responses(SETTINGS, MODEL, BIN, 600.0), outlook(supply_c=40.3)
+    moving = (0.002,) * SECONDS
+    in_force = replace(Plan.still(SETTINGS), valve_per_s=moving)
+    stays = replace(BOUNDS, valve_stays=True)
+    found = horizon.improved(
+        SETTINGS, responses, stays, seen, in_force, setpoint_c=40.0, pump_wanted_ratio=0.6
+    )
+    assert found is not None
+    assert found.valve_per_s == pytest.approx((0.0,) * SECONDS, abs=1e-12)
+    speeds = np.cumsum(np.array(found.pump_per_s) - np.array(improved(seen).pump_per_s))
+    assert np.abs(speeds).max() > 0.005
+
+
 def test_an_open_valve_opens_no_further() -> None:
     assert max(improved(outlook(supply_c=45.0, valve=1.0)).valve_per_s) <= 1e-9
 
