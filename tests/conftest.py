@@ -2,12 +2,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import BrowserContext
 
 from isotherm.servers.kafka_broker import KafkaBroker
 from isotherm.servers.postgres import PostgresServer, fresh_database
 from tests.support.chromium import chromium
 from tests.support.components import required
+
+# How long an example takes says more of the host than of the code.
+settings.register_profile("isotherm", deadline=None)
+settings.load_profile("isotherm")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ steps = st.lists(
 WANTED = SetCooling(valve_ratio=0.5, pump_ratio=0.8, supply_c=38.0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps)
 def test_no_stale_command_is_ever_carried_out(story: list[tuple[str, int, float, float]]) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -34,7 +34,6 @@ def test_every_operation_answers_as_its_document_says(api: Running) -> None:
 
         @settings(
             max_examples=EXAMPLES_PER_OPERATION,
-            deadline=None,
             database=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),

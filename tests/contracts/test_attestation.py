@@ -116,7 +116,7 @@ def test_certificates_have_their_time(year: int) -> None:
     assert "not valid at this time" in ATTESTOR.doubt(SLED, announced(), at)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(0, 7))
 def test_any_flipped_bit_is_seen(place: int, bit: int) -> None:
     whole = announced()
@@ -128,7 +128,7 @@ def test_any_flipped_bit_is_seen(place: int, bit: int) -> None:
     assert ATTESTOR.doubt(SLED, torn, NOW) != ""
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.binary(min_size=98, max_size=300), st.text(max_size=100))
 def test_nonsense_is_doubted_and_never_raises(signed: bytes, chain: str) -> None:
     for pem in (chain, CARD.chain_pem):

@@ -307,7 +307,7 @@ class Words:
         raise AssertionError("an input writes nothing")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=50))
 def test_any_words_make_numbers_or_nan(words: list[int]) -> None:
     samples = CduModbusInput(Words(words), pumps=4, rated_rpm=3_600.0).read(0.0)

@@ -66,7 +66,7 @@ order_books = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     moments=st.lists(st.tuples(order_books, sensed_worlds), max_size=12),
     dt_s=st.sampled_from([0.25, 1.0, 2.0]),

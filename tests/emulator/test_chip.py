@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.chip import ChipBank, dynamic_w, leakage_w, static_w, thermal_speed_ratio
@@ -120,7 +120,6 @@ def test_a_dead_chip_draws_nothing_and_an_unfit_one_idles() -> None:
     assert bank.power_w[2] > 2 * POWER.idle_w
 
 
-@settings(deadline=None)
 @given(
     cap=st.floats(0.0, 1.0),
     tensor=st.floats(0.0, 1.0),

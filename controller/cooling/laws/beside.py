@@ -162,7 +162,7 @@ def _look(
     seconds: int,
 ) -> Look:
     """What the supply sensor's gap can say of the exchanger."""
-    assert known.memory is not None, "see _tracked"
+    assert known.memory is not None, "see tracked"
     cold_ratio = dynamics.valve_flow_ratio(settings.model, inputs.valve_ratio)
     flow_lpm = max(inputs.flow_lpm, dynamics.LEAST_LPM)
     as_is, better = (
@@ -233,7 +233,7 @@ def _junction_off_k(
     if not (math.isfinite(inputs.junction_c) and math.isfinite(inputs.chip_power_w)):
         return known.junction_off_k
     chip_lpm = inputs.flow_lpm * settings.model.chip_flow_share / settings.chips
-    assert known.memory is not None, "see _tracked"
+    assert known.memory is not None, "see tracked"
     arrived = float(arrived_share(known, inputs, np.array(known.memory.sled_heat_w)))
     settled = model.junction_for_chip_c(
         inputs.chip_power_w * arrived, inputs.supply_c, chip_lpm, settings.model

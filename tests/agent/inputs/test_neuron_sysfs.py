@@ -90,7 +90,7 @@ def test_a_link_round_in_a_circle_ends(tmp_path: Path) -> None:
     assert NeuronSysfsInput(tmp_path, chips=1).read(0.0).counters == {(REPAIRABLE, 0): 1}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=100))
 def test_any_text_is_a_value_or_an_error(tmp_path: Path, text: bytes) -> None:
     tree(tmp_path, chip0=text, power0=text)

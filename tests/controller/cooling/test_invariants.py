@@ -287,21 +287,21 @@ PROMISES: tuple[Promise, ...] = (
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(natures, stories)
 def test_the_shell_keeps(promise: Promise, nature: Nature, story: list[Second]) -> None:
     for moment in Story(nature).tell(story):
         promise(moment)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(natures, stories)
 def test_the_same_story_gives_the_same_commands(nature: Nature, story: list[Second]) -> None:
     once = [moment.effects for moment in Story(nature).tell(story)]
     assert once == [moment.effects for moment in Story(nature).tell(story)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(natures, orders, st.floats(0.0, 1.0))
 def test_more_than_five_seconds_without_word_is_failsafe_and_ends_at_full_pumps(
     nature: Nature, order: ManualOrder | None, load_ratio: float
@@ -313,7 +313,7 @@ def test_more_than_five_seconds_without_word_is_failsafe_and_ends_at_full_pumps(
     assert story.control.setpoints.pump_ratio >= 0.8
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(natures, st.sampled_from([math.nan, math.inf, -math.inf]))
 def test_no_number_from_every_sensor_is_failsafe_not_a_fault(nature: Nature, word: float) -> None:
     story = Story(nature)

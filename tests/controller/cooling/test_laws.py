@@ -83,7 +83,7 @@ def test_too_warm_opens_the_valve(name: LawName) -> None:
 
 
 @pytest.mark.parametrize("name", LawName)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.fixed_dictionaries(dict.fromkeys(READINGS, odd)))
 def test_no_reading_breaks_a_law(name: LawName, readings: dict[str, float]) -> None:
     _, wish = run(name, replace(CALM, **readings))  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ orders = st.none() | st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(cdu_words, sled_words, orders, st.booleans()), min_size=5, max_size=12))
 def test_whatever_is_heard_commands_stay_inside_the_limits(
     story: list[tuple[Wanted, Wanted, ManualOrder | None, bool]],

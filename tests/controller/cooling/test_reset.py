@@ -115,7 +115,7 @@ def test_hot_chips_are_cooled_whatever_it_costs() -> None:
     assert "margin" in state.reason
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     dew_c=st.floats(5.0, 26.0),
     heat_w=st.floats(20_000.0, 360_000.0),

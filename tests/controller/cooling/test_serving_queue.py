@@ -171,7 +171,7 @@ def test_silent_engines_say_nothing() -> None:
 counts = st.one_of(st.just(math.nan), st.floats(0.0, 1e6))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(counts, counts, st.integers(0, 10**9), st.floats(0.0, 4e5), st.integers(0, 3)),

@@ -43,7 +43,7 @@ class Well:
         return seen
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(-0.5, 0.5), st.integers(0, 1000))
 def test_sound_sensors_are_believed_through_load_steps(bias_k: float, seed: int) -> None:
     well = Well(bias_k=bias_k, seed=seed)
@@ -60,7 +60,7 @@ def test_a_cold_start_is_no_fault_of_the_sensor() -> None:
     assert not any(seen.substituted for seen in well.run([40.0] * 60))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(1.5, 10.0), st.booleans(), st.integers(0, 1000))
 def test_a_bias_is_outvoted_within_fifteen_seconds(off_k: float, low: bool, seed: int) -> None:
     well = Well(seed=seed)

@@ -58,7 +58,7 @@ def _heard(
     return _Heard(dict(consumer.counts[LOOP]), blocks, marks, frames)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     told=st.lists(
         st.tuples(st.sampled_from([1, 1, 1, 2]), st.integers(1, 12), st.integers(0, 3)),

@@ -120,9 +120,7 @@ def test_without_a_store_telemetry_waits_on_the_bus_and_answers_are_read(plant: 
     assert counts["pauses"] == counts["resumes"]
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     deeds=st.lists(
         st.sampled_from(["speak", "speak", "speak", "save", "away", "back", "crash"]), max_size=60

@@ -210,9 +210,7 @@ def kept_ticks(store: Store, metric: str = "junction_c") -> np.ndarray:
     return kept
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["say", "read", "save", "crash", "again"]), max_size=30))
 def test_after_crashes_each_tick_is_kept_once(
     tmp_path_factory: pytest.TempPathFactory, fleet_map: FleetMap, deeds: list[str]
@@ -427,9 +425,7 @@ def test_a_schema_document_that_is_none(consumer: Consumer, bus: InMemoryBus) ->
     assert consumer._schemas.get("0" * 16) is None
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(junk=st.lists(st.binary(max_size=200), max_size=5), cut=st.integers(0, 400))
 def test_nothing_crashes_it_and_nothing_valid_is_lost(
     junk: list[bytes],

@@ -54,9 +54,7 @@ MORTAL = "h1/us01/r1/s01"
 DEEDS = ["measure", "die", "send new", "send old", "read", "save", "crash"]
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deeds=st.lists(st.sampled_from(DEEDS), max_size=40), deaths=st.integers(0, 12))
 def test_however_often_an_agent_dies_each_of_its_frames_is_kept_once(
     tmp_path_factory: pytest.TempPathFactory, fleet_map: FleetMap, deeds: list[str], deaths: int

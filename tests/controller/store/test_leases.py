@@ -301,9 +301,7 @@ def test_the_thread_renews_while_the_controller_is_busy_and_not_when_it_is_stuck
     assert leader.stalls_total == 1
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     skews_s=st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3),
     steps=st.lists(

@@ -52,7 +52,7 @@ def patch(path: str, body: bytes) -> tuple[int, Any]:
     return status, json.loads(answer)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(path=st.sampled_from((LIMIT, CDU, VALVE, SUPPLY, PUMP)), body=bodies)
 def test_any_body_is_taken_or_refused_in_redfish_form(path: str, body: bytes) -> None:
     status, answer = patch(path, body)

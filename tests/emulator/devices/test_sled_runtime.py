@@ -141,7 +141,7 @@ def test_other_requests_are_refused(method: str, path: str, status: int) -> None
     assert Bench().runtime.request(method, path)[0] == status
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(body=st.binary(max_size=60), path=st.text(max_size=20))
 def test_hostile_requests_are_answered(body: bytes, path: str) -> None:
     runtime = Bench().runtime

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.chip import ChipBank
@@ -40,7 +40,6 @@ def test_all_executed_gives_the_utilizations_back() -> None:
     assert backlog.wanted(1.0)[0][0] == pytest.approx(0.0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.0, 0.6), st.floats(0.0, 1.0)), min_size=1, max_size=30))
 def test_nothing_is_lost_or_made_by_carrying(spans: list[tuple[float, float]]) -> None:
     backlog = Backlog(KIND, peak_flop_per_s=PEAK)

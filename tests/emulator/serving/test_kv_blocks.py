@@ -1,4 +1,4 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.serving.kv_blocks import KvBlocks
@@ -57,7 +57,6 @@ def test_a_block_behind_a_gap_is_no_hit() -> None:
     assert kv.hits((1, 2)) == 0
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.lists(st.integers(0, 12), max_size=5), st.integers(0, 4), st.booleans()),

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.serving.latency import RELATIVE_ERROR_RATIO, Durations
@@ -10,7 +10,6 @@ from emulator.serving.latency import RELATIVE_ERROR_RATIO, Durations
 PERCENTS = (0.0, 50.0, 90.0, 99.0, 100.0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=200))
 def test_percentiles_are_within_the_stated_error(samples: list[float]) -> None:
     durations = Durations()

@@ -119,7 +119,7 @@ def test_dropping_all_frees_the_memory_and_counts_the_lost() -> None:
     assert replica.queue_length == 0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.floats(0.0, 4.0), st.integers(1, 4_000), st.integers(1, 300)),

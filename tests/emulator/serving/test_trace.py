@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.serving.trace import read_trace
@@ -85,7 +85,6 @@ def test_time_that_runs_back_is_sorted_in(tmp_path: Path) -> None:
     assert table.blocks[1] == (0,)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_do_more_than_a_configuration_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
@@ -100,7 +99,6 @@ def test_no_bytes_do_more_than_a_configuration_error(
         assert len(table.at_s) >= 1
 
 
-@settings(deadline=None)
 @given(
     gaps=st.lists(st.integers(0, 5_000), min_size=1, max_size=30),
     spans=st.lists(st.floats(0.01, 20.0), max_size=20),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.serving.trace import TraceTable, read_trace
@@ -138,7 +138,6 @@ def test_a_truncated_gzip_is_a_configuration_error(tmp_path: Path) -> None:
         read_trace(path)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_do_more_than_a_configuration_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
@@ -153,7 +152,6 @@ def test_no_bytes_do_more_than_a_configuration_error(
         assert len(table.at_s) >= 1
 
 
-@settings(deadline=None)
 @given(
     gaps=st.lists(st.floats(0.5, 50.0), min_size=1, max_size=30),
     spans=st.lists(st.floats(0.0, 200.0), min_size=1, max_size=20),

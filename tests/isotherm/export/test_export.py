@@ -158,7 +158,7 @@ def read_rows(table: pa.Table, level: Level | None) -> dict[Row, tuple[Any, ...]
     return found
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     first_s=st.integers(0, TICKS - 2),
     length_s=st.integers(1, TICKS),

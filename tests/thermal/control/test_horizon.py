@@ -90,7 +90,7 @@ def by_clarabel(problem: Problem) -> FloatArray:
     return np.array(solved.x)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(outlooks)
 def test_the_solver_finds_what_an_interior_point_method_finds(seen: Outlook) -> None:
     problem = posed(seen)
@@ -110,7 +110,7 @@ def test_the_solver_finds_what_an_interior_point_method_finds(seen: Outlook) -> 
     assert cost(found) == pytest.approx(best, rel=1e-4, abs=1e-3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(outlooks)
 def test_a_plan_keeps_slew_and_the_ends_of_the_actuators(seen: Outlook) -> None:
     plan = improved(seen)

@@ -33,7 +33,7 @@ class Display:
         return np.array(against)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.floats(39.9, 40.1), st.integers(0, 1000))
 def test_an_hour_of_rest_is_no_stillness(truth_c: float, seed: int) -> None:
     assert Display(seed).run(truth_c, 3600).max() < SETTINGS.enough_log_ratio

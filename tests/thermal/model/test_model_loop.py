@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from thermal.model import loop
@@ -24,7 +24,6 @@ def test_the_gb300_rack_table_is_the_return_cap_rule(supply_c: float, rack_lpm: 
     assert loop.flow_for_heat_lpm(heat_w, 55.0 - supply_c) == pytest.approx(rack_lpm, rel=0.02)
 
 
-@settings(deadline=None)
 @given(heats, st.floats(30.0, 45.0), st.floats(3.0, 12.0))
 def test_the_valve_it_names_removes_the_heat(
     heat_w: float, supply_c: float, margin_k: float
@@ -38,7 +37,6 @@ def test_the_valve_it_names_removes_the_heat(
         assert loop.valve_for_heat(heat_w, supply_c, facility_c, 540.0, LOOP) == 1.0
 
 
-@settings(deadline=None)
 @given(heats, heats)
 def test_more_heat_never_closes_the_valve(one_w: float, other_w: float) -> None:
     low, high = sorted((one_w, other_w))

@@ -47,7 +47,7 @@ def test_a_halved_step_changes_a_transient_by_little() -> None:
     assert coarse.junction_c == pytest.approx(fine.junction_c, abs=0.6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.floats(0.0, 1.0),
     st.floats(0.0, 1.0),
