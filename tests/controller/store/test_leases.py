@@ -64,15 +64,16 @@ def test_a_lease_that_was_taken_can_not_be_renewed_held_or_given_back(store: Sto
         assert tx.leases.get("one") == new
 
 
-def test_one_that_is_being_written_under_is_not_taken(store: Store) -> None:
-    lease = take(store, "a", None, 10)
-    assert lease is not None
-    if "sqlite" in store.place:
-        pytest.skip("SQLite has one writer at a time: the other waits")
-    with store.begin() as writing:
-        assert writing.leases.hold([lease]) == [lease]
-        assert take(store, "b", lease, 20) is None
-    assert take(store, "b", lease, 20) is not None
+@pytest.mark.postgresql
+def test_one_that_is_being_written_under_is_not_taken(postgres_database_url: str) -> None:
+    """SQLite has one writer at a time: there the other waits."""
+    with closing(Store(postgres_database_url)) as store:
+        lease = take(store, "a", None, 10)
+        assert lease is not None
+        with store.begin() as writing:
+            assert writing.leases.hold([lease]) == [lease]
+            assert take(store, "b", lease, 20) is None
+        assert take(store, "b", lease, 20) is not None
 
 
 class Party:
